@@ -1,0 +1,74 @@
+// The contract of an upstream: a server that objects come from.
+import type { ObjectId } from '../util/types.ts';
+
+/** Options of every request. */
+export interface UpstreamRequest {
+  /** Aborts the request; the promise rejects with an UpstreamError of kind `aborted`. */
+  readonly signal?: AbortSignal;
+  /** `demand`: a process waits for it. `prefetch`: it may wait for all demands. Default `demand`. */
+  readonly priority?: 'demand' | 'prefetch';
+}
+
+/** A path of the repository at one commit. */
+export interface Snapshot {
+  /** The commit at the head of the repository when the path was resolved; usable as `refs=` with Mega. */
+  readonly commit: ObjectId;
+  /** Committer time of that commit, in seconds. */
+  readonly time: number;
+  /** Id of the tree at the path. */
+  readonly tree: ObjectId;
+  /** The path, normalised: a leading slash, no trailing one; `/` for the whole repository. Latin1 binary string. */
+  readonly path: string;
+}
+
+/** Where a tree hangs: servers that cannot find a tree by its id need it. */
+export interface TreeLocation {
+  readonly snapshot: Snapshot;
+  /** Path below the snapshot's path (`''` for its root), `/`-separated, latin1 binary string. */
+  readonly path: string;
+}
+
+/** Takes the bytes of one blob. */
+export interface BlobSink {
+  /**
+   * An attempt starts at the first byte: what was written before is void. Called again when a transfer is repeated.
+   * `size` is the length in bytes where the server tells it.
+   */
+  begin(size: number | undefined): void | Promise<void>;
+  /** The next bytes; the chunk may be reused after the call settles. */
+  write(chunk: Uint8Array): void | Promise<void>;
+}
+
+/**
+ * A source of Git objects. Every method has deadlines, retries what may be retried, and shares a bounded number of
+ * connections; what it returns hashes to the id that was asked for. It fails with UpstreamError.
+ */
+export interface Upstream {
+  /** For messages: the server's URL, without credentials. */
+  readonly url: string;
+  /**
+   * Pins a path to the commit that the server's head is at now (or to `commit`). Fails with kind `not-found` when the
+   * path does not exist, and when it is a file.
+   */
+  resolve(path: string, request?: UpstreamRequest & { commit?: ObjectId }): Promise<Snapshot>;
+  /** The payload of a tree object (without its header), byte for byte as its id hashes it. */
+  fetchTree(id: ObjectId, location: TreeLocation, request?: UpstreamRequest): Promise<Buffer>;
+  /** Sizes in bytes of blobs. An id that the server does not have is missing in the result. */
+  fetchSizes(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<Map<ObjectId, number>>;
+  /** Whether many sizes cost one request (else they cost one each). */
+  readonly batchesSizes: () => Promise<boolean>;
+  /** One blob. Resolves when all bytes were written and hash to `id`. */
+  fetchBlob(id: ObjectId, sink: BlobSink, request?: UpstreamRequest): Promise<void>;
+  /**
+   * Many blobs, in as few requests as the server allows; `sinkOf` is asked when the bytes of a blob begin, and `done`
+   * called when they were verified, or with the error that this blob alone met.
+   */
+  fetchBlobs(
+    ids: readonly ObjectId[],
+    sinkOf: (id: ObjectId) => BlobSink,
+    done: (id: ObjectId, error: Error | undefined) => void | Promise<void>,
+    request?: UpstreamRequest,
+  ): Promise<void>;
+  /** Ends all requests and closes the connections. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,23 @@
+// Test projects: what runs where, and with which isolation.
+import { defineConfig } from 'vitest/config';
+
+const project = (name: string, options: Record<string, unknown> = {}) => ({
+  test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
+});
+
+export default defineConfig({
+  cacheDir: process.env['SCORPIO_VITEST_CACHE'] ?? 'node_modules/.vite',
+  test: {
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+    pool: 'forks',
+    projects: [
+      project('unit'),
+      project('conformance'),
+      project('mounted', { fileParallelism: false }),
+      project('model', { fileParallelism: false, testTimeout: 300_000 }),
+      project('e2e', { fileParallelism: false, testTimeout: 300_000 }),
+    ],
+  },
+});
