@@ -5,7 +5,7 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
 });
 
-export default defineConfig({
+const config: ReturnType<typeof defineConfig> = defineConfig({
   cacheDir: process.env['SCORPIO_VITEST_CACHE'] ?? 'node_modules/.vite',
   test: {
     testTimeout: 60_000,
@@ -21,3 +21,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

@@ -1,0 +1,32 @@
+// The resolved configuration: what every other part sees of it.
+
+/** All settings, checked, with defaults filled in. Paths are absolute. Keys of the file are the snake_case forms. */
+export interface Config {
+  /** Mega server. */
+  readonly baseUrl: string;
+  readonly lfsUrl: string;
+  /** Folder for legacy workspace mounts. */
+  readonly workspace: string;
+  /** Local store: objects, metadata. */
+  readonly storePath: string;
+  readonly gitAuthor: string;
+  readonly gitEmail: string;
+  /** Runtime state of legacy mounts (`works`). */
+  readonly configFile: string;
+  readonly logLevel: string;
+  /** Where the daemon listens, `host:port`. */
+  readonly httpAddr: string;
+  readonly upperRoot: string;
+  readonly clRoot: string;
+  readonly mountRoot: string;
+  readonly stateFile: string;
+  /** Deadline of one request for metadata, and of silence while a body arrives; seconds. */
+  readonly fetchTimeoutSecs: number;
+  readonly connectTimeoutSecs: number;
+  /** Attempts of one request, first one included. */
+  readonly fetchMaxRetries: number;
+  /** Requests at once. */
+  readonly fetchConcurrency: number;
+  /** Let other users into the mounts; undefined: as root yes, else no. */
+  readonly allowOther: boolean | undefined;
+}
