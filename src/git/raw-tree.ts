@@ -83,8 +83,8 @@ export function parseRawTree(payload: Uint8Array): RawTreeEntry[] {
     if (at > bytes.length) throw new MalformedTreeError('the id is cut short', start);
     entries.push({
       mode,
-      name: bytes.latin1Slice(nameStart, nameEnd),
-      id: bytes.hexSlice(nameEnd + 1, at),
+      name: bytes.toString('latin1', nameStart, nameEnd),
+      id: bytes.toString('hex', nameEnd + 1, at),
     });
   }
   return entries;
