@@ -1,5 +1,14 @@
 // What the daemon asks of the side that serves mounts. Plain data only: that side is to move to a process of its own.
 
+/** The state of the monorepo that a mount shows: enough to mount it again without asking the server. */
+export interface MountSnapshot {
+  readonly commit: string;
+  /** Id of the tree at the mounted path. */
+  readonly tree: string;
+  /** Committer time of the commit, in seconds. */
+  readonly time: number;
+}
+
 /** Everything needed to serve one mount. */
 export interface MountSpec {
   /** Unique id (UUID). */
@@ -8,8 +17,12 @@ export interface MountSpec {
   readonly path: string;
   /** Commit to show; undefined: the server's head, which the result tells. */
   readonly commit: string | undefined;
+  /** Shows exactly this, and does not ask the server what the path is; `commit` is then ignored. */
+  readonly snapshot?: MountSnapshot | undefined;
   /** Absolute path of the mount point; made when missing, must be empty. */
   readonly mountpoint: string;
+  /** Whether an earlier mount made the mount point's folder, which is then removed after unmounting. */
+  readonly ownsMountpoint?: boolean;
   /** Absolute path of the upper folder; made when missing. */
   readonly upperDir: string;
   /** Absolute path of the overlay's work folder, on the filesystem of `upperDir`; made when missing. */
@@ -25,6 +38,11 @@ export interface MountReport {
   readonly id: string;
   /** Commit that it shows. */
   readonly commit: string;
+  readonly snapshot: MountSnapshot;
+  /** The mount point as the kernel names it: symbolic links in the requested path are resolved. */
+  readonly mountpoint: string;
+  /** Whether the mount point's folder was made for a mount, and is removed after unmounting. */
+  readonly ownsMountpoint: boolean;
   /** Bytes received from the server for all mounts of this process since it started. */
   readonly fetchedBytes: number;
   /** Requests sent to the server for all mounts of this process since it started. */
@@ -37,19 +55,30 @@ export interface MountReport {
 export interface MountUser {
   readonly pid: number;
   readonly command: string;
-  /** What it holds: `cwd`, `open file PATH`, `mapped file PATH`, `executable`. */
+  /** What it holds: `cwd`, `root`, `open file PATH`, `mapped file PATH`, `executable`. */
   readonly use: string;
 }
 
+/** How a mount ended: unmounted by someone, or its session broke and the mount point was cleared. */
+export type MountEnd = 'unmounted' | 'died';
+
 /** Serves mounts. */
 export interface MountHost {
-  /** Resolves when the mount answers; rejects with MountError, and leaves nothing mounted then. */
+  /**
+   * Resolves when the mount answers and its root folder is known; rejects with MountError, and leaves nothing
+   * behind then. What a died process left mounted at the mount point is cleared first.
+   */
   mount(spec: MountSpec): Promise<MountReport>;
-  /** Rejects with MountError of code `busy` when processes use it. */
+  /**
+   * Unmounts. Rejects with MountError of kind `busy` when processes use it, and the mount goes on working. `lazy`
+   * detaches it anyway. An id that is not mounted is fine.
+   */
   unmount(id: string, options?: { lazy?: boolean }): Promise<void>;
   report(id: string): MountReport | undefined;
-  /** Called when a mount ended that nobody unmounted through this interface (`umount` by hand). */
-  onEnded(listener: (id: string) => void): void;
-  /** Unmounts all (lazily where busy) and releases what it holds. */
+  /** Called when a mount ended that nobody unmounted through this interface. */
+  onEnded(listener: (id: string, end: MountEnd) => void): void;
+  /** Detaches the dead mount of an earlier process at a mount point, if there is one. */
+  clearDead(mountpoint: string): Promise<void>;
+  /** Unmounts all (lazily where busy) and releases what it holds. Later calls of `mount` are refused. */
   close(): Promise<void>;
 }
