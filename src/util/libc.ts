@@ -5,8 +5,8 @@ import koffi, { type LibraryHandle } from 'koffi';
 export const libc: LibraryHandle = koffi.load('libc.so.6');
 
 /**
- * The errno that the last synchronous call through `libc` left, positive. Read it at once, before anything else runs.
- * After an asynchronous call it means nothing: that one ran in another thread.
+ * The errno that the last call through `libc` left, positive. Read it at once after a synchronous call, and first
+ * thing in the callback of an asynchronous one; anything else that runs in between may change it.
  */
 export function lastErrno(): number {
   return koffi.errno();
