@@ -1,0 +1,349 @@
+// The table of configuration keys: loading, checking, `config show`, the template, the example and the docs follow it.
+
+/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`. */
+export type ValueType =
+  | 'url'
+  | 'path'
+  | 'string'
+  | 'bool'
+  | 'usize'
+  | 'u64'
+  | 'u32'
+  | 'stat-mode'
+  | 'address'
+  | 'auto-bool';
+
+/** One key. */
+export interface ConfigKey {
+  /** Name at the top level of the file; upper-cased after `SCORPIO_` in the environment. */
+  readonly flat: string;
+  readonly section: string;
+  /** Name inside its section. */
+  readonly short: string;
+  readonly type: ValueType;
+  /** As text. In paths `{data}` is the data folder of the user, `{store_path}` the value of that key. */
+  readonly default: string;
+  /** Least value of a number. */
+  readonly min?: number;
+  /** One line for the docs. */
+  readonly description: string;
+  /** Accepted for compatibility; nothing reads it. */
+  readonly unused?: true;
+  /** Whether `config init` writes it. */
+  readonly template?: true;
+}
+
+const server: readonly ConfigKey[] = [
+  {
+    flat: 'base_url',
+    section: 'server',
+    short: 'base_url',
+    type: 'url',
+    default: 'http://localhost:8000',
+    template: true,
+    description: 'The Mega server that serves the monorepo.',
+  },
+  {
+    flat: 'lfs_url',
+    section: 'server',
+    short: 'lfs_url',
+    type: 'url',
+    default: 'http://localhost:8000/lfs',
+    template: true,
+    description: 'The Git LFS server of the monorepo.',
+  },
+  {
+    flat: 'workspace',
+    section: 'server',
+    short: 'workspace',
+    type: 'path',
+    default: '{store_path}/workspace',
+    template: true,
+    description: 'Folder for mounts that are made through the legacy API.',
+  },
+  {
+    flat: 'store_path',
+    section: 'server',
+    short: 'store_path',
+    type: 'path',
+    default: '{data}',
+    template: true,
+    description:
+      'The local store: objects and metadata, shared by all mounts. It also tells one daemon from another.',
+  },
+  {
+    flat: 'git_author',
+    section: 'server',
+    short: 'git_author',
+    type: 'string',
+    default: 'MEGA',
+    template: true,
+    description: 'Author of commits that are made from a mount.',
+  },
+  {
+    flat: 'git_email',
+    section: 'server',
+    short: 'git_email',
+    type: 'string',
+    default: 'admin@mega.org',
+    template: true,
+    description: 'E-mail address of that author.',
+  },
+  {
+    flat: 'config_file',
+    section: 'server',
+    short: 'config_file',
+    type: 'path',
+    default: '{store_path}/config.toml',
+    template: true,
+    description: 'Runtime state of mounts that are made through the legacy API (`works`).',
+  },
+  {
+    flat: 'log_level',
+    section: 'server',
+    short: 'log_level',
+    type: 'string',
+    default: 'info',
+    template: true,
+    description: 'What is logged: off, error, warn, info, debug or trace.',
+  },
+  {
+    flat: 'http_addr',
+    section: 'server',
+    short: 'http_addr',
+    type: 'address',
+    default: '127.0.0.1:2725',
+    description:
+      'Where the daemon listens. Whoever reaches it can mount and unmount: keep it on a loopback address.',
+  },
+];
+
+const dicfuse: readonly ConfigKey[] = [
+  {
+    flat: 'dicfuse_readable',
+    section: 'dicfuse',
+    short: 'readable',
+    type: 'bool',
+    default: 'true',
+    unused: true,
+    description: 'No effect: a file reads as what it is, or fails.',
+  },
+  {
+    flat: 'load_dir_depth',
+    section: 'dicfuse',
+    short: 'load_dir_depth',
+    type: 'usize',
+    default: '3',
+    min: 1,
+    unused: true,
+    description: 'No effect: a folder is fetched when it is listed, nothing is loaded ahead at mounting.',
+  },
+  {
+    flat: 'fetch_file_thread',
+    section: 'dicfuse',
+    short: 'fetch_file_thread',
+    type: 'usize',
+    default: '10',
+    min: 1,
+    description: 'Requests to the server at once.',
+  },
+  {
+    flat: 'dicfuse_import_concurrency',
+    section: 'dicfuse',
+    short: 'import_concurrency',
+    type: 'usize',
+    default: '4',
+    min: 1,
+    unused: true,
+    description: 'No effect: there is no import at the start.',
+  },
+  {
+    flat: 'dicfuse_dir_sync_ttl_secs',
+    section: 'dicfuse',
+    short: 'dir_sync_ttl_secs',
+    type: 'u64',
+    default: '5',
+    unused: true,
+    description: 'No effect: a mount shows one commit, so a folder that was fetched never goes stale.',
+  },
+  {
+    flat: 'dicfuse_reply_ttl_secs',
+    section: 'dicfuse',
+    short: 'reply_ttl_secs',
+    type: 'u64',
+    default: '2',
+    unused: true,
+    description: 'No effect: the kernel keeps what it knows until it is told otherwise.',
+  },
+  {
+    flat: 'dicfuse_fetch_dir_timeout_secs',
+    section: 'dicfuse',
+    short: 'fetch_dir_timeout_secs',
+    type: 'u64',
+    default: '10',
+    min: 1,
+    description: 'Deadline of a request for metadata, and of silence while a file arrives; seconds.',
+  },
+  {
+    flat: 'dicfuse_connect_timeout_secs',
+    section: 'dicfuse',
+    short: 'connect_timeout_secs',
+    type: 'u64',
+    default: '3',
+    min: 1,
+    description: 'Deadline for connecting to the server; seconds.',
+  },
+  {
+    flat: 'dicfuse_fetch_dir_max_retries',
+    section: 'dicfuse',
+    short: 'fetch_dir_max_retries',
+    type: 'u32',
+    default: '3',
+    description: 'Attempts of a request, the first one included; 0 acts as 1.',
+  },
+  {
+    flat: 'dicfuse_stat_mode',
+    section: 'dicfuse',
+    short: 'stat_mode',
+    type: 'stat-mode',
+    default: 'accurate',
+    unused: true,
+    description: 'No effect: sizes are always the real ones.',
+  },
+  {
+    flat: 'dicfuse_open_buff_max_bytes',
+    section: 'dicfuse',
+    short: 'open_buff_max_bytes',
+    type: 'u64',
+    default: '268435456',
+    unused: true,
+    description:
+      'No effect: file content is cached on disk and by the kernel, not in the memory of the daemon.',
+  },
+  {
+    flat: 'dicfuse_open_buff_max_files',
+    section: 'dicfuse',
+    short: 'open_buff_max_files',
+    type: 'usize',
+    default: '4096',
+    min: 1,
+    unused: true,
+    description: 'No effect: as open_buff_max_bytes.',
+  },
+];
+
+const antares: readonly ConfigKey[] = [
+  {
+    flat: 'antares_load_dir_depth',
+    section: 'antares',
+    short: 'load_dir_depth',
+    type: 'usize',
+    default: '3',
+    min: 1,
+    unused: true,
+    description: 'No effect: as load_dir_depth.',
+  },
+  {
+    flat: 'antares_dicfuse_dir_sync_ttl_secs',
+    section: 'antares',
+    short: 'dir_sync_ttl_secs',
+    type: 'u64',
+    default: '120',
+    unused: true,
+    description: 'No effect: as dicfuse_dir_sync_ttl_secs.',
+  },
+  {
+    flat: 'antares_dicfuse_reply_ttl_secs',
+    section: 'antares',
+    short: 'reply_ttl_secs',
+    type: 'u64',
+    default: '60',
+    unused: true,
+    description: 'No effect: as dicfuse_reply_ttl_secs.',
+  },
+  {
+    flat: 'antares_dicfuse_stat_mode',
+    section: 'antares',
+    short: 'stat_mode',
+    type: 'stat-mode',
+    default: 'fast',
+    unused: true,
+    description: 'No effect: as dicfuse_stat_mode.',
+  },
+  {
+    flat: 'antares_dicfuse_open_buff_max_bytes',
+    section: 'antares',
+    short: 'open_buff_max_bytes',
+    type: 'u64',
+    default: '67108864',
+    unused: true,
+    description: 'No effect: as dicfuse_open_buff_max_bytes.',
+  },
+  {
+    flat: 'antares_dicfuse_open_buff_max_files',
+    section: 'antares',
+    short: 'open_buff_max_files',
+    type: 'usize',
+    default: '1024',
+    min: 1,
+    unused: true,
+    description: 'No effect: as dicfuse_open_buff_max_bytes.',
+  },
+  {
+    flat: 'antares_upper_root',
+    section: 'antares',
+    short: 'upper_root',
+    type: 'path',
+    default: '{store_path}/upper',
+    template: true,
+    description:
+      'What is written in mounts, one folder a mount. The only data here that cannot be fetched again.',
+  },
+  {
+    flat: 'antares_cl_root',
+    section: 'antares',
+    short: 'cl_root',
+    type: 'path',
+    default: '{store_path}/cl',
+    template: true,
+    description: 'Change lists that are laid over mounts, one folder a mount.',
+  },
+  {
+    flat: 'antares_mount_root',
+    section: 'antares',
+    short: 'mount_root',
+    type: 'path',
+    default: '{store_path}/mnt',
+    template: true,
+    description: 'Where mounts appear that name no mount point, one folder a mount.',
+  },
+  {
+    flat: 'antares_state_file',
+    section: 'antares',
+    short: 'state_file',
+    type: 'path',
+    default: '{store_path}/mounts.toml',
+    template: true,
+    description: 'The list of mounts, from which the daemon restores them when it starts.',
+  },
+];
+
+const fuse: readonly ConfigKey[] = [
+  {
+    flat: 'allow_other',
+    section: 'fuse',
+    short: 'allow_other',
+    type: 'auto-bool',
+    default: 'auto',
+    description:
+      'Let other users into the mounts; auto: when the daemon runs as root. An ordinary user needs user_allow_other in /etc/fuse.conf.',
+  },
+];
+
+/** All keys, in the order of the file. */
+export const CONFIG_KEYS: readonly ConfigKey[] = [...server, ...dicfuse, ...antares, ...fuse];
+
+/** Name of the environment variable of a key. */
+export function environmentName(key: ConfigKey): string {
+  return `SCORPIO_${key.flat.toUpperCase()}`;
+}

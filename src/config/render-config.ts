@@ -1,0 +1,103 @@
+// The configuration as text: for `config show`, `config init`, scorpio.toml.example and the docs.
+import type { SettingValue } from './check-value.ts';
+import { dataFolder, SYSTEM_DATA_FOLDER, type Environment } from './config-paths.ts';
+import { CONFIG_KEYS, type ConfigKey } from './keys.ts';
+import type { Setting } from './load-config.ts';
+import { stringifyToml } from './toml.ts';
+
+function assignment(name: string, value: SettingValue): string {
+  // TOML's integers are signed and of 64 bits; a larger number is read back from a string as well.
+  return stringifyToml({ [name]: typeof value === 'bigint' ? String(value) : value }).trim();
+}
+
+function bySection<T>(
+  items: readonly T[],
+  keyOf: (item: T) => ConfigKey,
+  render: (item: T) => string,
+): string {
+  const names = new Set(items.map((item) => keyOf(item).section));
+  return [...names]
+    .map((name) => {
+      const inside = items.filter((item) => keyOf(item).section === name);
+      return `[${name}]\n${inside.map((item) => render(item)).join('')}`;
+    })
+    .join('\n');
+}
+
+/** The settings as TOML that can be loaded again; what is not a default says where it comes from. */
+export function renderToml(settings: readonly Setting[]): string {
+  return bySection(
+    settings,
+    (setting) => setting.key,
+    ({ key, value, source }) =>
+      `${assignment(key.short, value)}${source === 'default' ? '' : ` # ${source.replaceAll('\n', ' ')}`}\n`,
+  );
+}
+
+/** The settings by flat key, for JSON: numbers beyond JavaScript's are strings. */
+export function renderObject(settings: readonly Setting[]): Record<string, string | number | boolean> {
+  return Object.fromEntries(
+    settings.map(({ key, value }) => [key.flat, typeof value === 'bigint' ? String(value) : value]),
+  );
+}
+
+function defaultValue(key: ConfigKey, data: string): SettingValue {
+  if (key.type === 'bool') return key.default === 'true';
+  if (['usize', 'u64', 'u32'].includes(key.type)) return Number(key.default);
+  return key.default.replace('{data}', data).replace('{store_path}', data);
+}
+
+/** The file that `config init` writes: the keys that a user is likely to set, flat, at the defaults of this user. */
+export function renderTemplate(env: Environment): string {
+  const data = dataFolder(env);
+  const keys = CONFIG_KEYS.filter((key) => key.template);
+  return [
+    '# Configuration of Scorpio. Every key has a default: delete what you do not change.',
+    '# All keys are explained in scorpio.toml.example and docs/configuration.md.',
+    ...keys.map((key) => assignment(key.flat, defaultValue(key, data))),
+    '',
+  ].join('\n');
+}
+
+/** scorpio.toml.example: every key with its description, commented out at the default. */
+export function renderExample(): string {
+  const header = [
+    '# Every key of the configuration at its default; delete the # in front of what you change.',
+    '# Paths are the defaults of root. For other users /var/lib/scorpio is $XDG_DATA_HOME/scorpio, and when store_path',
+    '# is set, the other paths follow it. docs/configuration.md says where this file is looked for.',
+    '',
+  ].join('\n');
+  const render = (key: ConfigKey): string =>
+    `# ${key.description}\n# ${assignment(key.short, defaultValue(key, SYSTEM_DATA_FOLDER))}\n`;
+  return `${header}\n${bySection(CONFIG_KEYS, (key) => key, render)}`;
+}
+
+const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
+  url: 'URL; http or https, with a host',
+  path: 'path; a relative one starts at the current folder',
+  string: 'text',
+  bool: '`true` or `false`',
+  usize: 'whole number',
+  u64: 'whole number',
+  u32: 'whole number',
+  'stat-mode': '`fast` or `accurate`',
+  address: '`IP:PORT`',
+  'auto-bool': '`auto`, `true` or `false`',
+};
+
+function documentedDefault(key: ConfigKey): string {
+  return `\`${key.default.replace('{data}', '<data>').replace('{store_path}', '<store_path>')}\``;
+}
+
+/** The table of keys in docs/configuration.md. */
+export function renderDocsTable(): string {
+  const rows = CONFIG_KEYS.map((key) => {
+    const rule = TYPE_RULES[key.type] + (key.min === undefined ? '' : `, >= ${key.min}`);
+    return `| \`${key.flat}\` | \`${key.section}.${key.short}\` | ${rule} | ${documentedDefault(key)} | ${key.description} |`;
+  });
+  return [
+    '| flat key | section.key | value | default | what it does |',
+    '|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
+}

@@ -1,0 +1,42 @@
+// From checked settings to the configuration that the other parts see.
+import type { SettingValue } from './check-value.ts';
+import type { Config } from './config.ts';
+
+/** Longest delay that a timer of Node holds is 2^31 ms; above that it fires at once. */
+const MAX_TIMEOUT_SECS = 2_000_000;
+const MAX_REQUESTS_AT_ONCE = 1024;
+
+type Settings = ReadonlyMap<string, { readonly value: SettingValue }>;
+
+/** Maps settings, by flat key, to the configuration. All keys must be there. */
+export function resolveConfig(settings: Settings): Config {
+  const value = (flat: string): SettingValue => {
+    const setting = settings.get(flat);
+    if (setting === undefined) throw new Error(`no setting for the key ${flat}`);
+    return setting.value;
+  };
+  const text = (flat: string): string => String(value(flat));
+  const number = (flat: string, most: number): number => Math.min(Number(value(flat)), most);
+  const url = (flat: string): string => text(flat).replace(/\/+$/u, '');
+  const allowOther = value('allow_other');
+  return {
+    baseUrl: url('base_url'),
+    lfsUrl: url('lfs_url'),
+    workspace: text('workspace'),
+    storePath: text('store_path'),
+    gitAuthor: text('git_author'),
+    gitEmail: text('git_email'),
+    configFile: text('config_file'),
+    logLevel: text('log_level'),
+    httpAddr: text('http_addr'),
+    upperRoot: text('antares_upper_root'),
+    clRoot: text('antares_cl_root'),
+    mountRoot: text('antares_mount_root'),
+    stateFile: text('antares_state_file'),
+    fetchTimeoutSecs: number('dicfuse_fetch_dir_timeout_secs', MAX_TIMEOUT_SECS),
+    connectTimeoutSecs: number('dicfuse_connect_timeout_secs', MAX_TIMEOUT_SECS),
+    fetchMaxRetries: Math.max(1, number('dicfuse_fetch_dir_max_retries', Number.MAX_SAFE_INTEGER)),
+    fetchConcurrency: number('fetch_file_thread', MAX_REQUESTS_AT_ONCE),
+    allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
+  };
+}
