@@ -1,0 +1,81 @@
+// The daemon's HTTP API, as commands use it.
+import { CliError } from './cli-error.ts';
+import { ExitCode } from './exit-codes.ts';
+import type { Daemon } from './find-daemon.ts';
+import { parseJson, requestJson, type HttpAnswer } from './request-json.ts';
+
+const LIST_TIMEOUT_MS = 30_000;
+
+/** A process that holds a mount. */
+export interface HoldingProcess {
+  readonly pid: number;
+  readonly command: string;
+  readonly use: string;
+}
+
+/** A mount, as the API describes it. */
+export interface MountStatus {
+  readonly mount_id: string;
+  readonly job_id: string | null;
+  readonly path: string;
+  readonly cl: string | null;
+  readonly mountpoint: string;
+  readonly layers: { readonly upper: string; readonly cl: string | null };
+  readonly state: string | { readonly Failed: { readonly reason: string } };
+  /** Why the last request failed, for users. */
+  readonly error?: string;
+  readonly users?: readonly HoldingProcess[];
+}
+
+/** A request to mount. */
+export interface MountRequest {
+  readonly path: string;
+  readonly job_id: string;
+  readonly cl: string | null;
+  readonly mountpoint?: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** A daemon that can be asked. All methods throw TransportError, or Error with what the daemon says is wrong. */
+export interface DaemonClient {
+  list(): Promise<readonly MountStatus[]>;
+  mount(request: MountRequest, timeoutMs: number): Promise<{ mount_id: string; mountpoint: string }>;
+  /** The final status; undefined when there is no such mount. */
+  unmount(mountId: string, options: { lazy: boolean; timeoutMs: number }): Promise<MountStatus | undefined>;
+}
+
+/** What an answer says is wrong. */
+function failureOf({ status, text }: HttpAnswer): Error {
+  const body = parseJson(text) as { error?: unknown } | null | undefined;
+  const said = typeof body?.error === 'string' ? body.error : text.trim();
+  return new Error(said === '' ? `the daemon answered with status ${status}` : said);
+}
+
+function bodyOf<T>(answer: HttpAnswer): T {
+  if (answer.status < 200 || answer.status > 299) throw failureOf(answer);
+  const body = parseJson(answer.text);
+  if (typeof body !== 'object' || body === null) {
+    throw new CliError('the daemon did not answer in JSON: is it a scorpio daemon?', ExitCode.internal);
+  }
+  return body as T;
+}
+
+/** A client of `daemon`. */
+export function createDaemonClient(daemon: Daemon): DaemonClient {
+  const mounts = `${daemon.url}/antares/mounts`;
+  return {
+    async list() {
+      const answer = await requestJson({ method: 'GET', url: mounts, timeoutMs: LIST_TIMEOUT_MS });
+      return bodyOf<{ mounts: readonly MountStatus[] }>(answer).mounts;
+    },
+    async mount(body, timeoutMs) {
+      return bodyOf(await requestJson({ method: 'POST', url: mounts, body, timeoutMs }));
+    },
+    async unmount(mountId, { lazy, timeoutMs }) {
+      const url = `${mounts}/${encodeURIComponent(mountId)}${lazy ? '?lazy=true' : ''}`;
+      const answer = await requestJson({ method: 'DELETE', url, timeoutMs });
+      return answer.status === 404 ? undefined : bodyOf<MountStatus>(answer);
+    },
+  };
+}
