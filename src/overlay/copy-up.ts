@@ -1,0 +1,203 @@
+// Moving objects from the lower to the upper layer: folders and metadata at once, content when it is written.
+import { constants, fdatasync, fstatSync, ftruncateSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type { CallContext } from '../fuse/filesystem.ts';
+import type { LayerEntry } from '../layers/layer.ts';
+import { copyContent } from '../util/copy-content.ts';
+import {
+  chmodAt,
+  chownAt,
+  closeFd,
+  mkdirAt,
+  O_PATH,
+  openAt,
+  type Stat,
+  statAt,
+  symlinkAt,
+  utimensAt,
+} from '../util/syscall.ts';
+import type { OverlayCore } from './core.ts';
+import type { Inode } from './inode.ts';
+import { need } from './pending.ts';
+
+const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
+
+const { S_IFMT, S_IFLNK } = constants;
+
+/** Makes sure that the upper layer has the folder (and so its parents); returns its descriptor. */
+export function copyUpDirectory(core: OverlayCore, inode: Inode): number {
+  if (!inode.upper) build(core, inode, (temporary) => mkdirAt(core.upper.workFd, temporary, 0o700));
+  return core.upper.folder(inode);
+}
+
+/**
+ * Makes sure that the upper layer has the object's metadata. A file's content stays in the lower layer, and a rename
+ * keeps finding it there, so this never downloads anything but a symlink's target.
+ */
+export function copyUpMetadata(core: OverlayCore, inode: Inode, ctx: CallContext): void {
+  if (inode.upper) return;
+  if (inode.directory !== undefined) {
+    copyUpDirectory(core, inode);
+    return;
+  }
+  const { upper } = core;
+  const lower = inode.lower as LayerEntry;
+  const isLink = inode.type === S_IFLNK;
+  const target = isLink ? need(core.layer.readlink(lower, ctx)) : undefined;
+  const size = isLink ? 0 : core.lowerSize(inode, ctx);
+  build(core, inode, (temporary) => {
+    if (target !== undefined) symlinkAt(target, upper.workFd, temporary);
+    else makeFile(core, temporary, size);
+    if (size > 0) upper.format.setMetacopy(upper.workFd, temporary);
+  });
+  if (isLink || size === 0) inode.lower = undefined;
+}
+
+/** Empties the file, whatever it held, without fetching it: what a truncating open does. */
+export function discardContent(core: OverlayCore, inode: Inode): void {
+  if (inode.upper) {
+    const fd = openUpper(core, inode, constants.O_WRONLY);
+    try {
+      ftruncateSync(fd, 0);
+    } finally {
+      closeFd(fd);
+    }
+    if (!inode.isMetacopy) return;
+    // In this order: a hole of the old size must never pass for content.
+    const { dirfd, name } = core.upper.place(inode);
+    core.upper.format.clearMetacopy(dirfd, name);
+  } else {
+    build(core, inode, (temporary) => makeFile(core, temporary, 0));
+    const { dirfd, name } = core.upper.place(inode);
+    utimensAt(dirfd, name, undefined, 'now');
+  }
+  inode.lower = undefined;
+  inode.version++;
+}
+
+/** Makes sure that the upper layer has the file with its content; suspends the operation while it is copied. */
+export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext): void {
+  if (inode.copyUp !== undefined) need(inode.copyUp);
+  if (inode.upper && !inode.isMetacopy) return;
+  copyUpMetadata(core, inode, ctx);
+  if (!inode.isMetacopy) return;
+  inode.copyUp = fillContent(core, inode).finally(() => {
+    inode.copyUp = undefined;
+    core.dropIfUnused(inode);
+  });
+  need(inode.copyUp);
+}
+
+/**
+ * Copies the lower content into the upper file that stands for it, and syncs it before the mark that says so is taken
+ * away: after a crash at any point the file still is what it was. Several callers may wait for it, so no single one
+ * can interrupt it.
+ */
+async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
+  const source = await core.layer.open(inode.lower as LayerEntry);
+  try {
+    const { atime, mtime } = times(locate(core, inode));
+    const target = openUpper(core, inode, constants.O_WRONLY);
+    const size = fstatSync(source).size;
+    try {
+      await copyContent(source, target, size);
+      await fdatasyncAsync(target);
+    } catch (error) {
+      // Gives the space back; as long as the mark stands, nobody reads this file.
+      ftruncateSync(target, 0);
+      ftruncateSync(target, size);
+      throw error;
+    } finally {
+      closeFd(target);
+      const { dirfd, name } = core.upper.place(inode);
+      utimensAt(dirfd, name, atime, mtime);
+    }
+    const { dirfd, name } = core.upper.place(inode);
+    core.upper.format.clearMetacopy(dirfd, name);
+    inode.lower = undefined;
+    inode.version++;
+  } finally {
+    closeFd(source);
+  }
+}
+
+/** A descriptor of an upper file. */
+export function openUpper(core: OverlayCore, inode: Inode, flags: number): number {
+  const { dirfd, name } = core.upper.place(inode);
+  if (name === '') return openAt(-1, `/proc/self/fd/${dirfd}`, flags);
+  return openAt(dirfd, name, flags | constants.O_NOFOLLOW);
+}
+
+function locate(core: OverlayCore, inode: Inode): Stat {
+  const { dirfd, name } = core.upper.place(inode);
+  return statAt(dirfd, name);
+}
+
+function makeFile(core: OverlayCore, temporary: string, size: number): void {
+  const flags = constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY;
+  const fd = openAt(core.upper.workFd, temporary, flags, 0o600);
+  try {
+    // A hole of the full size, so that `ls -l` on the upper folder (and overlayfs) shows the size.
+    if (size > 0) ftruncateSync(fd, size);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Gives an object in the work folder the attributes that the lower one has. */
+function dress(core: OverlayCore, inode: Inode, temporary: string): void {
+  const { workFd, format } = core.upper;
+  const { layer, owner } = core;
+  const lower = inode.lower as LayerEntry;
+  format.setOrigin(workFd, temporary, { ino: inode.ino, id: lower.id });
+  if (core.mayChown) chownAt(workFd, temporary, owner.uid, owner.gid);
+  if ((lower.mode & S_IFMT) !== S_IFLNK) chmodAt(workFd, temporary, lower.mode & 0o7777);
+  const time = { seconds: layer.time, nanoseconds: 0 };
+  utimensAt(workFd, temporary, time, time);
+}
+
+/**
+ * Makes an upper object for the inode in the work folder and moves it, finished, to its place; one that no longer has
+ * a name is only kept open.
+ */
+function build(core: OverlayCore, inode: Inode, make: (temporary: string) => void): void {
+  const { upper } = core;
+  const parentFd = inode.parent === undefined ? -1 : copyUpDirectory(core, inode.parent);
+  const temporary = upper.temporaryName();
+  try {
+    make(temporary);
+    dress(core, inode, temporary);
+    if (parentFd < 0) {
+      inode.pinned = openAt(upper.workFd, temporary, O_PATH | constants.O_NOFOLLOW);
+      upper.discard(temporary);
+    } else {
+      const before = statAt(parentFd, '');
+      upper.publish(temporary, parentFd, inode.name, inode.directory !== undefined);
+      restoreTimes(parentFd, before);
+    }
+  } catch (error) {
+    upper.discard(temporary);
+    throw error;
+  }
+  becomeUpper(core, inode);
+}
+
+function becomeUpper(core: OverlayCore, inode: Inode): void {
+  inode.upper = true;
+  inode.upperIno = locate(core, inode).ino;
+  const names = inode.parent?.directory?.upperNames;
+  names?.set(inode.name, inode.type);
+}
+
+/** Copying up is no change of the parent folder. */
+function restoreTimes(fd: number, before: Stat): void {
+  const { atime, mtime } = times(before);
+  utimensAt(fd, '', atime, mtime);
+}
+
+function times(stat: Stat): Record<'atime' | 'mtime', { seconds: number; nanoseconds: number }> {
+  return {
+    atime: { seconds: stat.atime, nanoseconds: stat.atimeNsec },
+    mtime: { seconds: stat.mtime, nanoseconds: stat.mtimeNsec },
+  };
+}

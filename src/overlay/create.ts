@@ -1,0 +1,150 @@
+// Making objects: mknod, mkdir, symlink, link, and the creating half of open.
+import { constants } from 'node:fs';
+import type { CallContext, Entry } from '../fuse/filesystem.ts';
+import { ErrnoError } from '../util/errno.ts';
+import {
+  AT_REMOVEDIR,
+  chmodAt,
+  chownAt,
+  linkAt,
+  mkdirAt,
+  mknodAt,
+  statAt,
+  statIfPresent,
+  symlinkAt,
+  unlinkAt,
+} from '../util/syscall.ts';
+import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
+import type { OverlayCore } from './core.ts';
+import type { Inode } from './inode.ts';
+import { isWhiteout } from './overlay-format.ts';
+
+const { S_IFMT, S_IFCHR, S_IFDIR, S_ISGID } = { ...constants, S_ISGID: 0o2000 };
+const NAME_MAX = 255;
+
+/** mknod(2). A character device 0:0 would be a whiteout, and is refused with EPERM. */
+export function mknod(
+  core: OverlayCore,
+  parent: Inode,
+  name: string,
+  mode: number,
+  rdev: number,
+  ctx: CallContext,
+): Entry {
+  if ((mode & S_IFMT) === S_IFCHR && rdev === 0) throw new ErrnoError('EPERM');
+  const make = (dirfd: number, at: string): void => mknodAt(dirfd, at, (mode & S_IFMT) | 0o600, rdev);
+  return core.entry(makeObject(core, parent, name, ctx, mode, make), ctx);
+}
+
+/** mkdir(2). */
+export function mkdir(core: OverlayCore, parent: Inode, name: string, mode: number, ctx: CallContext): Entry {
+  const make = (dirfd: number, at: string): void => mkdirAt(dirfd, at, 0o700);
+  return core.entry(makeObject(core, parent, name, ctx, S_IFDIR | (mode & 0o7777), make), ctx);
+}
+
+/** symlink(2). */
+export function symlink(
+  core: OverlayCore,
+  parent: Inode,
+  name: string,
+  target: Buffer,
+  ctx: CallContext,
+): Entry {
+  const make = (dirfd: number, at: string): void => symlinkAt(target, dirfd, at);
+  return core.entry(makeObject(core, parent, name, ctx, constants.S_IFLNK, make), ctx);
+}
+
+/** link(2). A file of the lower layer is not downloaded for it. */
+export function link(core: OverlayCore, inode: Inode, parent: Inode, name: string, ctx: CallContext): Entry {
+  if (inode.directory !== undefined) throw new ErrnoError('EPERM');
+  requireFree(core, parent, name, ctx);
+  if (inode.parent === undefined && core.attributes(inode, ctx).nlink === 0) throw new ErrnoError('ENOENT');
+  copyUpMetadata(core, inode, ctx);
+  const parentFd = copyUpDirectory(core, parent);
+  const { upper } = core;
+  if (inode.isMetacopy && inode.lower !== undefined) {
+    // The other name has no lower file beside it to be found by.
+    const { dirfd, name: own } = upper.place(inode);
+    upper.format.setRedirect(dirfd, own, inode.lower.path);
+  }
+  const source = upper.place(inode);
+  const present = statIfPresent(parentFd, name);
+  if (present === undefined) {
+    linkAt(source.dirfd, source.name, parentFd, name);
+  } else {
+    const temporary = upper.temporaryName();
+    linkAt(source.dirfd, source.name, upper.workFd, temporary);
+    upper.publish(temporary, parentFd, name, false);
+  }
+  core.nameAdded(parent, name, inode.type);
+  core.addName(inode, parent, name);
+  return core.entry(inode, ctx);
+}
+
+/** Throws unless an object may be made under the name. */
+export function requireFree(core: OverlayCore, parent: Inode, name: string, ctx: CallContext): void {
+  if (name.length > NAME_MAX) throw new ErrnoError('ENAMETOOLONG');
+  if (core.child(parent, name, ctx) !== undefined) throw new ErrnoError('EEXIST');
+}
+
+/**
+ * Makes an object under a free name and gives it to the caller. Where a whiteout is in the way the object is made in
+ * the work folder and replaces it in one step. `make` makes it, with any mode, under the name that it is told.
+ */
+export function makeObject(
+  core: OverlayCore,
+  parent: Inode,
+  name: string,
+  ctx: CallContext,
+  mode: number,
+  make: (dirfd: number, name: string) => void,
+): Inode {
+  requireFree(core, parent, name, ctx);
+  const { upper } = core;
+  const isDirectory = (mode & S_IFMT) === S_IFDIR;
+  const overLower = core.hasLower(parent, name, ctx);
+  const parentFd = copyUpDirectory(core, parent);
+  const present = statIfPresent(parentFd, name);
+  if (present !== undefined && !isWhiteout(present)) throw new ErrnoError('EEXIST');
+  const inWork = present !== undefined || (isDirectory && overLower);
+  const dirfd = inWork ? upper.workFd : parentFd;
+  const at = inWork ? upper.temporaryName() : name;
+  try {
+    make(dirfd, at);
+    adopt(core, dirfd, at, parentFd, mode, ctx);
+    if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
+    if (inWork) upper.publish(at, parentFd, name, isDirectory);
+  } catch (error) {
+    if (inWork) upper.discard(at);
+    else discardNew(parentFd, name, isDirectory);
+    throw error;
+  }
+  return core.created(parent, name, statAt(parentFd, name));
+}
+
+/** Gives a new object its owner (the caller, or the folder's group) and its mode. */
+function adopt(
+  core: OverlayCore,
+  dirfd: number,
+  name: string,
+  parentFd: number,
+  mode: number,
+  ctx: CallContext,
+): void {
+  const type = mode & S_IFMT;
+  let bits = mode & 0o7777;
+  const parent = statAt(parentFd, '');
+  const inherits = (parent.mode & S_ISGID) !== 0;
+  if (core.mayChown) chownAt(dirfd, name, ctx.uid, inherits ? parent.gid : ctx.gid);
+  if (inherits && type === S_IFDIR) bits |= S_ISGID;
+  // After the owner, since changing that takes set-id bits away. The mode was masked by the kernel already.
+  if (type !== constants.S_IFLNK) chmodAt(dirfd, name, bits);
+}
+
+function discardNew(dirfd: number, name: string, isDirectory: boolean): void {
+  try {
+    unlinkAt(dirfd, name, isDirectory ? AT_REMOVEDIR : 0);
+  } catch {
+    // It was not made: the error that led here says why.
+  }
+}

@@ -1,0 +1,29 @@
+// Inode numbers that stay the same from one mount to the next.
+//
+// An object that the monorepo provides is numbered by its path there, below 2^51; one that was made here by its number
+// in the upper layer, above. What was copied up keeps the number by path, in an attribute of the upper file.
+
+const UPPER_BASE = 2 ** 51;
+const ROOT_INO = 1;
+
+/** Number of an object of the lower layer, by its path (latin1, no leading slash); the root is 1. */
+export function lowerIno(path: string): number {
+  if (path === '') return ROOT_INO;
+  // Two independent 32-bit multiplicative hashes (FNV-1a and a variant), 51 bits of them used.
+  let low = 0x811c9dc5;
+  let high = 0x9747b28c;
+  for (let index = 0; index < path.length; index++) {
+    const byte = path.charCodeAt(index);
+    low = Math.imul(low ^ byte, 0x01000193);
+    high = Math.imul(high ^ byte, 0x5bd1e995);
+    high ^= high >>> 15;
+  }
+  low ^= low >>> 16;
+  const number = ((high >>> 0) % 0x80000) * 0x1_0000_0000 + (low >>> 0);
+  return number > ROOT_INO ? number : number + 2;
+}
+
+/** Number of an object that only the upper layer has, by its inode number there. */
+export function upperIno(ino: number): number {
+  return UPPER_BASE + (ino % UPPER_BASE);
+}

@@ -1,0 +1,79 @@
+// An object of the overlay as the kernel knows it.
+import { constants } from 'node:fs';
+import type { LayerEntry, Listing } from '../layers/layer.ts';
+import type { DirectoryView } from './directory-view.ts';
+
+/** The name of a non-folder in a folder, besides its first one. */
+export interface Alias {
+  readonly parent: Inode;
+  readonly name: string;
+}
+
+/** What a folder holds in memory. Parts are loaded when they are first needed. */
+export class DirectoryState {
+  /** Children that the kernel (or an operation) knows. */
+  readonly children: Map<string, Inode> = new Map<string, Inode>();
+  /** O_PATH descriptor of the folder in the upper layer, -1 while not open. */
+  fd = -1;
+  /** When the descriptor was last used, for closing the oldest. */
+  fdUsed = 0;
+  /** The lower layer's entries; undefined while not loaded or without a lower part. */
+  listing: Listing | undefined = undefined;
+  /** Names in the upper layer with their types (`S_IFMT` bits, 0: unknown); undefined while not read. */
+  upperNames: Map<string, number> | undefined = undefined;
+  /** Names that the upper layer hides. Valid together with `upperNames`. */
+  whiteouts: Set<string> | undefined = undefined;
+  /** Order of the merged names; undefined while nobody listed the folder. */
+  view: DirectoryView | undefined = undefined;
+}
+
+/**
+ * One object. Where its parts are: `lower` is what the monorepo provides (a file's content, a folder's entries to
+ * merge), `upper` says that the upper layer has it. A file with both has only its metadata in the upper layer
+ * (overlayfs calls that metacopy).
+ */
+export class Inode {
+  /** Node id for the kernel and `st_ino`. */
+  readonly ino: number;
+  /** `S_IFMT` bits; they never change. */
+  readonly type: number;
+  /** References that the kernel holds. */
+  lookups = 0;
+  /** Open files. */
+  handles = 0;
+  /** Where it is; undefined when no name of it is known (any more). */
+  parent: Inode | undefined;
+  name: string;
+  /** More names (hard links) that are known. */
+  aliases: Alias[] | undefined = undefined;
+  lower: LayerEntry | undefined;
+  upper: boolean;
+  /** Inode number in the upper layer; 0 while not there. */
+  upperIno = 0;
+  /** O_PATH descriptor of an upper object that has no known name; -1 else. */
+  pinned = -1;
+  /** Grows whenever the content moves to another file: open files that are older must be opened again. */
+  version = 0;
+  /** The copy-up of its content that is under way. */
+  copyUp: Promise<void> | undefined = undefined;
+  readonly directory: DirectoryState | undefined;
+
+  constructor(
+    ino: number,
+    type: number,
+    place: { parent: Inode | undefined; name: string; lower: LayerEntry | undefined; upper: boolean },
+  ) {
+    this.ino = ino;
+    this.type = type;
+    this.parent = place.parent;
+    this.name = place.name;
+    this.lower = place.lower;
+    this.upper = place.upper;
+    this.directory = type === constants.S_IFDIR ? new DirectoryState() : undefined;
+  }
+
+  /** Whether the upper layer has its metadata, but the content is the lower layer's. */
+  get isMetacopy(): boolean {
+    return this.upper && this.lower !== undefined && this.directory === undefined;
+  }
+}

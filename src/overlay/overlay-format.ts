@@ -1,0 +1,105 @@
+// Overlayfs's on-disk format: extended attributes and whiteouts, and this program's additions to it.
+//
+// As root the attributes are `trusted.overlay.*`, which the kernel's overlayfs reads; an ordinary user cannot set those
+// and writes `user.overlay.*`. Both are read, the own kind first, so that an upper folder survives a change of user.
+import { constants } from 'node:fs';
+import { ErrnoError } from '../util/errno.ts';
+import { getXattrAt, listXattrAt, removeXattrAt, setXattrAt, type Stat } from '../util/syscall.ts';
+
+/** Prefixes of overlayfs's attributes. */
+export type OverlayNamespace = 'trusted.overlay.' | 'user.overlay.';
+
+/** What the attributes of an upper object say. */
+export interface OverlayAttributes {
+  /** A folder that hides the lower one of the same name. */
+  readonly opaque: boolean;
+  /** Lower path that a folder or metacopy stands for: `/`-led from the root, else a name in the same lower folder. */
+  readonly redirect: string | undefined;
+  /** The content is the lower layer's. */
+  readonly metacopy: boolean;
+  /** What the object was before it was copied up. */
+  readonly origin: Origin | undefined;
+}
+
+/** Where a copied-up object came from: an addition of this program, ignored by overlayfs. */
+export interface Origin {
+  /** Inode number that it keeps. */
+  readonly ino: number;
+  /** Git object id of the content that was copied up. */
+  readonly id: string;
+}
+
+const none: OverlayAttributes = { opaque: false, redirect: undefined, metacopy: false, origin: undefined };
+
+/** Whether an attribute belongs to the format, and is neither shown nor changed through the mount. */
+export function isOverlayAttribute(name: string): boolean {
+  return name.startsWith('trusted.overlay.') || name.startsWith('user.overlay.');
+}
+
+/** Whether an upper object is a whiteout: a character device 0:0. */
+export function isWhiteout(stat: Stat): boolean {
+  return (stat.mode & constants.S_IFMT) === constants.S_IFCHR && stat.rdev === 0;
+}
+
+/** Reads and writes the attributes in one of the namespaces. */
+export class OverlayFormat {
+  readonly namespace: OverlayNamespace;
+
+  constructor(namespace: OverlayNamespace) {
+    this.namespace = namespace;
+  }
+
+  /** The attributes of the upper object `name` in `dirfd` (of `dirfd` itself when the name is empty). */
+  read(dirfd: number, name: string): OverlayAttributes {
+    const names = listXattrAt(dirfd, name);
+    if (!names.some(isOverlayAttribute)) return none;
+    const other = this.namespace === 'user.overlay.' ? 'trusted.overlay.' : 'user.overlay.';
+    const value = (key: string): string | undefined => {
+      const found = [this.namespace + key, other + key].find((candidate) => names.includes(candidate));
+      return found === undefined ? undefined : getXattrAt(dirfd, name, found)?.toString('latin1');
+    };
+    return {
+      opaque: value('opaque') === 'y',
+      redirect: value('redirect'),
+      metacopy: value('metacopy') !== undefined,
+      origin: parseOrigin(value('scorpio')),
+    };
+  }
+
+  setOpaque(dirfd: number, name: string): void {
+    setXattrAt(dirfd, name, `${this.namespace}opaque`, Buffer.from('y'));
+  }
+
+  /** Points at a path of the lower layer (no leading slash); written as an absolute redirect. */
+  setRedirect(dirfd: number, name: string, lowerPath: string): void {
+    setXattrAt(dirfd, name, `${this.namespace}redirect`, Buffer.from(`/${lowerPath}`, 'latin1'));
+  }
+
+  setMetacopy(dirfd: number, name: string): void {
+    setXattrAt(dirfd, name, `${this.namespace}metacopy`, Buffer.alloc(0));
+  }
+
+  /** The content has arrived: the object no longer stands for a lower one. */
+  clearMetacopy(dirfd: number, name: string): void {
+    for (const key of ['metacopy', 'redirect']) {
+      for (const prefix of ['trusted.overlay.', 'user.overlay.']) {
+        const attribute = prefix + key;
+        if (getXattrAt(dirfd, name, attribute) !== undefined) removeXattrAt(dirfd, name, attribute);
+      }
+    }
+  }
+
+  /** Remembers where an object came from. Symlinks cannot carry `user.*`: theirs is forgotten. */
+  setOrigin(dirfd: number, name: string, origin: Origin): void {
+    try {
+      setXattrAt(dirfd, name, `${this.namespace}scorpio`, Buffer.from(`${origin.ino} ${origin.id}`));
+    } catch (error) {
+      if (!(error instanceof ErrnoError && error.code === 'EPERM')) throw error;
+    }
+  }
+}
+
+function parseOrigin(value: string | undefined): Origin | undefined {
+  const match = value === undefined ? null : /^(\d{1,16}) ([0-9a-f]{40,64})$/.exec(value);
+  return match === null ? undefined : { ino: Number(match[1]), id: match[2] as string };
+}

@@ -1,0 +1,262 @@
+// The union of a read-only lazy layer and a writable folder, as a filesystem: each operation in the file of its group.
+import { constants, fsync, statfsSync } from 'node:fs';
+import { promisify } from 'node:util';
+import type {
+  AttributeChanges,
+  Attributes,
+  CallContext,
+  DirectorySink,
+  Entry,
+  Filesystem,
+  FilesystemStatistics,
+  KernelNotifier,
+  OpenedFile,
+} from '../fuse/filesystem.ts';
+import type { Layer, LayerEntry } from '../layers/layer.ts';
+import { chain } from '../util/chain.ts';
+import { ErrnoError } from '../util/errno.ts';
+import { closeFd, openAt, readlinkAt } from '../util/syscall.ts';
+import type { Awaitable } from '../util/types.ts';
+import { getxattr, listxattr, removexattr, setattr, setxattr } from './attributes.ts';
+import { OverlayCore, TTL_SECONDS } from './core.ts';
+import { link, mkdir, mknod, symlink } from './create.ts';
+import { FileHandles } from './handles.ts';
+import type { Inode } from './inode.ts';
+import { attempt, orInterrupted } from './pending.ts';
+import { readdir, readdirplus } from './readdir.ts';
+import { rmdir, unlink } from './remove.ts';
+import { rename } from './rename.ts';
+import { UpperLayer } from './upper.ts';
+
+const fsyncAsync: (fd: number) => Promise<void> = promisify(fsync);
+
+/** What an overlay is made of. */
+export interface OverlayOptions {
+  /** The read-only lower layer. */
+  readonly layer: Layer;
+  /** Absolute path of the writable folder, in overlayfs's format; made when missing. */
+  readonly upperDir: string;
+  /** Absolute path of a folder on the same filesystem, for objects in the making; emptied at the start. */
+  readonly workDir: string;
+  /** Owner of what the lower layer provides. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Tells the kernel of changes that it did not make itself. */
+  readonly notifier?: KernelNotifier;
+}
+
+/** Opens an overlay. Throws ErrnoError when the folders cannot hold one (see UpperLayer.open). */
+export function createOverlay(options: OverlayOptions): Filesystem {
+  const upper = UpperLayer.open(options.upperDir, options.workDir);
+  const owner = { uid: options.uid, gid: options.gid };
+  return new Overlay(new OverlayCore(options.layer, upper, owner, options.notifier));
+}
+
+class Overlay implements Filesystem {
+  readonly negativeTtl: number = TTL_SECONDS;
+  readonly attributesTtl: number = TTL_SECONDS;
+  readonly #core: OverlayCore;
+  readonly #files: FileHandles;
+
+  constructor(core: OverlayCore) {
+    this.#core = core;
+    this.#files = new FileHandles(core);
+  }
+
+  lookup(parent: number, name: string, ctx: CallContext): Awaitable<Entry> {
+    return attempt(ctx, () => {
+      const core = this.#core;
+      const directory = core.directory(parent);
+      if (name === '.') return core.entry(directory, ctx);
+      if (name === '..') return core.entry(directory.parent ?? directory, ctx);
+      return core.entry(core.existing(directory, name, ctx), ctx);
+    });
+  }
+
+  forget(ino: number, count: number): void {
+    this.#core.forget(ino, count);
+  }
+
+  getattr(ino: number, _fh: number | undefined, ctx: CallContext): Awaitable<Attributes> {
+    return attempt(ctx, () => this.#core.attributes(this.#core.inode(ino), ctx));
+  }
+
+  setattr(ino: number, changes: AttributeChanges, ctx: CallContext): Awaitable<Attributes> {
+    return attempt(ctx, () => setattr(this.#core, this.#files, this.#core.inode(ino), changes, ctx));
+  }
+
+  readlink(ino: number, ctx: CallContext): Awaitable<Buffer> {
+    const inode = this.#core.inode(ino);
+    if (inode.type !== constants.S_IFLNK) throw new ErrnoError('EINVAL');
+    if (!inode.upper) return this.#core.layer.readlink(inode.lower as LayerEntry, ctx);
+    const { dirfd, name } = this.#core.upper.place(inode);
+    return readlinkAt(dirfd, name);
+  }
+
+  mknod(parent: number, name: string, mode: number, rdev: number, ctx: CallContext): Awaitable<Entry> {
+    return attempt(ctx, () => mknod(this.#core, this.#core.directory(parent), name, mode, rdev, ctx));
+  }
+
+  mkdir(parent: number, name: string, mode: number, ctx: CallContext): Awaitable<Entry> {
+    return attempt(ctx, () => mkdir(this.#core, this.#core.directory(parent), name, mode, ctx));
+  }
+
+  symlink(parent: number, name: string, target: Buffer, ctx: CallContext): Awaitable<Entry> {
+    return attempt(ctx, () => symlink(this.#core, this.#core.directory(parent), name, target, ctx));
+  }
+
+  link(ino: number, parent: number, name: string, ctx: CallContext): Awaitable<Entry> {
+    return attempt(ctx, () =>
+      link(this.#core, this.#core.inode(ino), this.#core.directory(parent), name, ctx),
+    );
+  }
+
+  unlink(parent: number, name: string, ctx: CallContext): Awaitable<void> {
+    return attempt(ctx, () => unlink(this.#core, this.#core.directory(parent), name, ctx));
+  }
+
+  rmdir(parent: number, name: string, ctx: CallContext): Awaitable<void> {
+    return attempt(ctx, () => rmdir(this.#core, this.#core.directory(parent), name, ctx));
+  }
+
+  rename(
+    parent: number,
+    name: string,
+    newParent: number,
+    newName: string,
+    flags: number,
+    ctx: CallContext,
+  ): Awaitable<void> {
+    return attempt(ctx, () => {
+      const from = { parent: this.#core.directory(parent), name };
+      const to = { parent: this.#core.directory(newParent), name: newName };
+      rename(this.#core, from, to, flags, ctx);
+    });
+  }
+
+  open(ino: number, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
+    return this.#files.open(ino, flags, ctx);
+  }
+
+  create(
+    parent: number,
+    name: string,
+    mode: number,
+    flags: number,
+    ctx: CallContext,
+  ): Awaitable<{ entry: Entry; file: OpenedFile }> {
+    const created = attempt(ctx, () => ({
+      result: this.#files.create(this.#core.directory(parent), name, mode, flags, ctx),
+    }));
+    return chain(created, ({ result }) => result);
+  }
+
+  read(fh: number, target: Uint8Array, position: number): number {
+    return this.#files.read(fh, target, position);
+  }
+
+  write(fh: number, data: Uint8Array, position: number): Awaitable<number> {
+    return this.#files.write(fh, data, position);
+  }
+
+  fsync(fh: number, _dataOnly: boolean, ctx: CallContext): Promise<void> {
+    return orInterrupted(this.#files.fsync(fh), ctx.signal);
+  }
+
+  fallocate(fh: number, mode: number, offset: number, length: number): void {
+    this.#files.fallocate(fh, mode, offset, length);
+  }
+
+  lseek(fh: number, offset: number, whence: number): number {
+    return this.#files.lseek(fh, offset, whence);
+  }
+
+  copyFileRange(fhIn: number, offsetIn: number, fhOut: number, offsetOut: number, length: number): number {
+    return this.#files.copyFileRange(fhIn, offsetIn, fhOut, offsetOut, length);
+  }
+
+  release(fh: number): void {
+    this.#files.release(fh);
+  }
+
+  readdir(ino: number, offset: number, sink: DirectorySink, ctx: CallContext): Awaitable<void> {
+    return attempt(ctx, () => {
+      const inode = this.#folder(ino);
+      if (inode !== undefined) readdir(this.#core, inode, offset, sink, ctx);
+    });
+  }
+
+  readdirplus(ino: number, offset: number, sink: DirectorySink, ctx: CallContext): Awaitable<void> {
+    const core = this.#core;
+    const ready = attempt(ctx, () => {
+      const inode = this.#folder(ino);
+      return { inode, sizes: inode === undefined || offset > 0 ? undefined : this.#loadSizes(inode, ctx) };
+    });
+    return chain(ready, ({ inode, sizes }) => {
+      if (inode === undefined) return undefined;
+      const list = (): Awaitable<void> => attempt(ctx, () => readdirplus(core, inode, offset, sink, ctx));
+      return sizes === undefined ? list() : sizes.then(list);
+    });
+  }
+
+  async fsyncdir(ino: number): Promise<void> {
+    const inode = this.#core.inode(ino);
+    if (inode.directory === undefined || !inode.upper) return;
+    const fd = openAt(this.#core.upper.folder(inode), '.', constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await fsyncAsync(fd);
+    } finally {
+      closeFd(fd);
+    }
+  }
+
+  getxattr(ino: number, name: string): Buffer {
+    return getxattr(this.#core, this.#core.inode(ino), name);
+  }
+
+  listxattr(ino: number): string[] {
+    return listxattr(this.#core, this.#core.inode(ino));
+  }
+
+  setxattr(ino: number, name: string, value: Buffer, flags: number, ctx: CallContext): Awaitable<void> {
+    return attempt(ctx, () => setxattr(this.#core, this.#core.inode(ino), name, value, flags, ctx));
+  }
+
+  removexattr(ino: number, name: string): void {
+    removexattr(this.#core, this.#core.inode(ino), name);
+  }
+
+  statfs(): FilesystemStatistics {
+    const disk = statfsSync(`/proc/self/fd/${this.#core.upper.workFd}`);
+    return {
+      blockSize: disk.bsize,
+      blocks: disk.blocks,
+      blocksFree: disk.bfree,
+      blocksAvailable: disk.bavail,
+      files: disk.files,
+      filesFree: disk.ffree,
+      nameMax: 255,
+    };
+  }
+
+  destroy(): void {
+    this.#files.close();
+    this.#core.close();
+  }
+
+  /** A folder to list; one that was removed while it is open has no entries, not even `.`. */
+  #folder(ino: number): Inode | undefined {
+    const inode = this.#core.inode(ino);
+    if (inode.directory === undefined) throw new ErrnoError('ENOTDIR');
+    return inode.parent === undefined && ino !== 1 ? undefined : inode;
+  }
+
+  /** The sizes that a listing with attributes shows, if they must be waited for. */
+  #loadSizes(inode: Inode, ctx: CallContext): Promise<void> | undefined {
+    const listing = this.#core.listing(inode, ctx);
+    if (listing === undefined) return undefined;
+    const loading = this.#core.layer.loadSizes(listing, ctx);
+    // The listing does without what could not be learned.
+    return loading instanceof Promise ? loading.catch(() => undefined) : undefined;
+  }
+}
