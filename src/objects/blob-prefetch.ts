@@ -1,0 +1,154 @@
+// Fetches many blobs ahead of need, and tells who needs one of them at once whether to wait for it.
+import type { BlobSink, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import type { ObjectId } from '../util/types.ts';
+import type { BlobWriter } from './blob-writer.ts';
+import type { ObjectStore } from './object-store.ts';
+
+/** How long nothing of a blob may arrive before somebody who needs it fetches it alone. */
+const PATIENCE_MS = 500;
+
+/** What became of a prefetch. */
+export interface PrefetchResult {
+  /** Blobs that were fetched. */
+  readonly fetched: number;
+  /** Blobs that needed no fetching: in the store already, or on their way for somebody else. */
+  readonly skipped: number;
+  /** Blobs that could not be fetched, and why. */
+  readonly failed: ReadonlyMap<ObjectId, Error>;
+}
+
+/** A blob that is arriving. */
+interface Arrival {
+  readonly writer: BlobWriter;
+  /** Resolves to whether it was published. */
+  readonly ended: Promise<boolean>;
+  readonly end: (isPublished: boolean) => void;
+  /** When bytes last came, in milliseconds of performance.now(). */
+  lastProgress: number;
+}
+
+/** Prefetching over `Upstream.fetchBlobs`. */
+export class BlobPrefetch {
+  readonly #store: ObjectStore;
+  readonly #upstream: Upstream;
+  readonly #onFetched: (size: number) => void;
+  /** Asked for and not yet ended; the value is undefined until the first byte arrives. */
+  readonly #pending = new Map<ObjectId, Arrival | undefined>();
+
+  constructor(store: ObjectStore, upstream: Upstream, onFetched: (size: number) => void) {
+    this.#store = store;
+    this.#upstream = upstream;
+    this.#onFetched = onFetched;
+  }
+
+  /** Fetches those blobs that are neither stored nor under way (`isUnderWay` knows of other fetches). */
+  async fetch(
+    ids: readonly ObjectId[],
+    isUnderWay: (id: ObjectId) => boolean,
+    request: UpstreamRequest,
+  ): Promise<PrefetchResult> {
+    const wanted = [...new Set(ids)].filter(
+      (id) => !this.#pending.has(id) && !isUnderWay(id) && !this.#store.hasBlob(id),
+    );
+    const failed = new Map<ObjectId, Error>();
+    const skipped = ids.length - wanted.length;
+    if (wanted.length === 0) return { fetched: 0, skipped, failed };
+    for (const id of wanted) this.#pending.set(id, undefined);
+    const unsettled = new Set(wanted);
+    let fetched = 0;
+    try {
+      await this.#upstream.fetchBlobs(
+        wanted,
+        (id) => this.#sinkOf(id),
+        async (id, error) => {
+          unsettled.delete(id);
+          const failure = await this.#finish(id, error);
+          if (failure === undefined) fetched++;
+          else failed.set(id, failure);
+        },
+        request,
+      );
+    } finally {
+      // What the upstream never came to, or was in the middle of when the whole request failed.
+      for (const id of unsettled) this.#drop(id);
+    }
+    return { fetched, skipped, failed };
+  }
+
+  /**
+   * Waits for a blob that is arriving. False when it is not, or stops arriving: whoever needs it then fetches it alone,
+   * since a prefetch may be queued behind everything else. Bytes may thus arrive twice; either copy may be published.
+   */
+  async waitFor(id: ObjectId, signal: AbortSignal): Promise<boolean> {
+    for (;;) {
+      const arrival = this.#pending.get(id);
+      if (arrival === undefined || signal.aborted) return false;
+      const patience = arrival.lastProgress + PATIENCE_MS - performance.now();
+      if (patience <= 0) return false;
+      const outcome = await raceTimeout(arrival.ended, patience, signal);
+      if (outcome !== undefined) return outcome;
+    }
+  }
+
+  #sinkOf(id: ObjectId): BlobSink {
+    // A repeated transfer of the batch asks again: what the first one wrote is void.
+    this.#pending.get(id)?.writer.abandon();
+    const writer = this.#store.writeBlob(id);
+    let end: (isPublished: boolean) => void = () => undefined;
+    const ended = new Promise<boolean>((resolve) => {
+      end = resolve;
+    });
+    const previous = this.#pending.get(id);
+    if (previous !== undefined) void ended.then(previous.end);
+    const arrival: Arrival = { writer, ended, end, lastProgress: performance.now() };
+    this.#pending.set(id, arrival);
+    return {
+      begin: (size) => writer.begin(size),
+      write: (chunk) => {
+        arrival.lastProgress = performance.now();
+        return writer.write(chunk);
+      },
+    };
+  }
+
+  async #finish(id: ObjectId, error: Error | undefined): Promise<Error | undefined> {
+    const arrival = this.#pending.get(id);
+    try {
+      if (arrival === undefined) return error ?? new Error(`blob ${id} was never begun`);
+      if (error !== undefined) return arrival.writer.failure ?? error;
+      this.#onFetched(await arrival.writer.finish());
+      arrival.end(true);
+      return undefined;
+    } catch (failure) {
+      return failure as Error;
+    } finally {
+      this.#drop(id);
+    }
+  }
+
+  #drop(id: ObjectId): void {
+    const arrival = this.#pending.get(id);
+    this.#pending.delete(id);
+    arrival?.writer.abandon();
+    arrival?.end(false);
+  }
+}
+
+/** The result of a promise, or undefined when the time is over or the signal aborts first. */
+async function raceTimeout(
+  promise: Promise<boolean>,
+  milliseconds: number,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const finish = (result: boolean | undefined): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      resolve(result);
+    };
+    const onAbort = (): void => finish(undefined);
+    const timer = setTimeout(() => finish(undefined), milliseconds);
+    signal.addEventListener('abort', onAbort);
+    void promise.then(finish);
+  });
+}

@@ -1,0 +1,232 @@
+// Git objects from the local store, and from an upstream what the store lacks.
+import type { TreeLocation, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+import { ErrnoError } from '../util/errno.ts';
+import { EMPTY_BLOB_ID, EMPTY_TREE_ID } from '../util/git-hash.ts';
+import { SingleFlight } from '../util/single-flight.ts';
+import type { Awaitable, ObjectId } from '../util/types.ts';
+import { BlobPrefetch, type PrefetchResult } from './blob-prefetch.ts';
+import type { ObjectSource } from './object-source.ts';
+import type { ObjectStore } from './object-store.ts';
+import { SizeLoader } from './size-loader.ts';
+
+/** How often a blob is fetched that is gone, or damaged, each time it should be opened. */
+const OPEN_ATTEMPTS = 3;
+
+/** Parts of LazyObjects. The caller closes the store and the upstream, after the objects. */
+export interface LazyObjectsParts {
+  readonly store: ObjectStore;
+  readonly upstream: Upstream;
+}
+
+/** What was served since the start, for status and metrics. */
+export interface ObjectCounters {
+  /** Trees and blobs that the store had. */
+  readonly treeHits: number;
+  readonly blobHits: number;
+  /** Trees, blobs and sizes that came from the upstream. */
+  readonly treesFetched: number;
+  readonly blobsFetched: number;
+  readonly sizesFetched: number;
+  /** Bytes of content of those trees and blobs. */
+  readonly bytesFetched: number;
+}
+
+/** An ObjectSource over a store and an upstream. */
+export interface LazyObjects extends ObjectSource, AsyncDisposable {
+  /** What was served so far. */
+  counters(): ObjectCounters;
+  /**
+   * Fetches blobs ahead of need, as many in a request as the upstream allows. Rejects when the upstream fails as a
+   * whole; single blobs that cannot be had are in the result.
+   */
+  prefetchBlobs(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<PrefetchResult>;
+  /** Aborts all fetches, and resolves when nothing uses store and upstream any more. May be called again. */
+  close(): Promise<void>;
+}
+
+const abortError = (): UpstreamError => new UpstreamError('aborted', 'the caller gave up waiting');
+
+/**
+ * Makes the objects.
+ *
+ * One flight for each object: callers that want the same tree or blob at the same time share one fetch, which is
+ * aborted when all of them gave up. A demand never waits for a mere prefetch that may be queued behind everything
+ * else: it joins one whose bytes are arriving, and starts its own fetch otherwise.
+ */
+export function createLazyObjects(parts: LazyObjectsParts): LazyObjects {
+  return new StoredObjects(parts);
+}
+
+class StoredObjects implements LazyObjects {
+  readonly #store: ObjectStore;
+  readonly #upstream: Upstream;
+  readonly #trees = new SingleFlight<ObjectId, Buffer>(abortError);
+  readonly #blobs = new SingleFlight<ObjectId, void>(abortError);
+  readonly #blobsUnderWay = new Set<ObjectId>();
+  readonly #sizes: SizeLoader;
+  readonly #prefetch: BlobPrefetch;
+  readonly #prefetching = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+  #treeHits = 0;
+  #blobHits = 0;
+  #treesFetched = 0;
+  #blobsFetched = 0;
+  #sizesFetched = 0;
+  #bytesFetched = 0;
+
+  constructor({ store, upstream }: LazyObjectsParts) {
+    this.#store = store;
+    this.#upstream = upstream;
+    this.#sizes = new SizeLoader(store, upstream, {
+      abortError,
+      onFetched: (count) => {
+        this.#sizesFetched += count;
+      },
+    });
+    this.#prefetch = new BlobPrefetch(store, upstream, (size) => this.#countBlob(size));
+  }
+
+  tree(id: ObjectId, location: TreeLocation, request: UpstreamRequest = {}): Awaitable<Buffer> {
+    // Git itself does not store the empty tree, so a server may not have it.
+    if (id === EMPTY_TREE_ID) return Buffer.alloc(0);
+    const stored = this.#store.tree(id);
+    if (stored !== undefined) {
+      this.#treeHits++;
+      return stored;
+    }
+    if (this.#closing.signal.aborted) return Promise.reject(abortError());
+    const { priority = 'demand' } = request;
+    const fetch = async (signal: AbortSignal): Promise<Buffer> => {
+      const payload = await this.#upstream.fetchTree(id, location, { signal, priority });
+      this.#store.putTree(id, payload);
+      this.#treesFetched++;
+      this.#bytesFetched += payload.length;
+      return payload;
+    };
+    return this.#trees.run(id, fetch, { signal: request.signal, urgent: priority === 'demand' });
+  }
+
+  openBlob(id: ObjectId, request: UpstreamRequest = {}): Awaitable<number> {
+    const stored = this.#store.openBlob(id);
+    if (typeof stored !== 'number') return this.#openLater(id, stored, request);
+    this.#blobHits++;
+    return stored;
+  }
+
+  knownSize(id: ObjectId): number | undefined {
+    return id === EMPTY_BLOB_ID ? 0 : this.#store.size(id);
+  }
+
+  eachKnownSize(ids: readonly ObjectId[], each: (index: number, size: number) => void): void {
+    this.#store.eachSize(ids, each);
+    for (const [index, id] of ids.entries()) if (id === EMPTY_BLOB_ID) each(index, 0);
+  }
+
+  loadSizes(ids: readonly ObjectId[], request: UpstreamRequest = {}): Awaitable<void> {
+    const unknown = new Set(ids);
+    this.eachKnownSize(ids, (index) => unknown.delete(ids[index] ?? ''));
+    if (unknown.size === 0) return undefined;
+    if (this.#closing.signal.aborted) return Promise.reject(abortError());
+    return this.#sizes.load([...unknown], request);
+  }
+
+  async prefetchBlobs(ids: readonly ObjectId[], request: UpstreamRequest = {}): Promise<PrefetchResult> {
+    const { priority = 'prefetch' } = request;
+    const signals = [this.#closing.signal, ...(request.signal === undefined ? [] : [request.signal])];
+    const fetching = this.#prefetch.fetch(ids, (id) => this.#blobsUnderWay.has(id), {
+      priority,
+      signal: AbortSignal.any(signals),
+    });
+    this.#prefetching.add(fetching);
+    try {
+      return await fetching;
+    } finally {
+      this.#prefetching.delete(fetching);
+    }
+  }
+
+  counters(): ObjectCounters {
+    return {
+      treeHits: this.#treeHits,
+      blobHits: this.#blobHits,
+      treesFetched: this.#treesFetched,
+      blobsFetched: this.#blobsFetched,
+      sizesFetched: this.#sizesFetched,
+      bytesFetched: this.#bytesFetched,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.all([
+      this.#trees.close(),
+      this.#blobs.close(),
+      this.#sizes.close(),
+      Promise.allSettled(this.#prefetching),
+    ]);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #openLater(
+    id: ObjectId,
+    verification: Awaitable<number | undefined>,
+    request: UpstreamRequest,
+  ): Promise<number> {
+    let fd = await verification;
+    if (fd !== undefined) {
+      this.#blobHits++;
+      return fd;
+    }
+    for (let attempt = 0; attempt < OPEN_ATTEMPTS; attempt++) {
+      await this.#fetchBlob(id, request);
+      fd = await this.#store.openBlob(id);
+      if (fd !== undefined) return fd;
+    }
+    throw new ErrnoError(
+      'EIO',
+      `blob ${id} vanishes from the local store (${this.#store.directory}) as soon as it is fetched; check the disk`,
+    );
+  }
+
+  #fetchBlob(id: ObjectId, request: UpstreamRequest): Promise<void> {
+    if (this.#closing.signal.aborted) return Promise.reject(abortError());
+    const { signal, priority = 'demand' } = request;
+    const urgent = priority === 'demand';
+    const fetch = async (flightSignal: AbortSignal): Promise<void> => {
+      this.#blobsUnderWay.add(id);
+      try {
+        if (urgent && (await this.#prefetch.waitFor(id, flightSignal))) return;
+        await this.#download(id, { signal: flightSignal, priority });
+      } finally {
+        this.#blobsUnderWay.delete(id);
+      }
+    };
+    return this.#blobs.run(id, fetch, { signal, urgent });
+  }
+
+  async #download(id: ObjectId, request: UpstreamRequest): Promise<void> {
+    const writer = this.#store.writeBlob(id);
+    try {
+      if (id === EMPTY_BLOB_ID) {
+        writer.begin(0);
+        await writer.finish();
+        return;
+      }
+      await this.#upstream.fetchBlob(id, writer, request);
+      this.#countBlob(await writer.finish());
+    } catch (error) {
+      throw writer.failure ?? error;
+    } finally {
+      writer.abandon();
+    }
+  }
+
+  #countBlob(size: number): void {
+    this.#blobsFetched++;
+    this.#bytesFetched += size;
+  }
+}

@@ -1,0 +1,199 @@
+// Trees and blob sizes in SQLite: a cache, so whatever is wrong with it can be answered by starting anew.
+import { renameSync, statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { hashObject } from '../util/git-hash.ts';
+import { LruCache } from '../util/lru.ts';
+import type { ObjectId } from '../util/types.ts';
+import { connect } from './metadata-schema.ts';
+import { codeOf, toStoreError } from './store-error.ts';
+
+/** Sizes kept in memory when they cannot be written. */
+const UNSAVED_SIZES = 200_000;
+
+/** Options of MetadataDb. */
+export interface MetadataOptions {
+  readonly onWarning: (message: string) => void;
+  /** How long a statement waits for another process's lock, in milliseconds; it blocks this thread. */
+  readonly busyTimeoutMs: number;
+}
+
+interface Session {
+  readonly db: Database.Database;
+  /** Inode number of the file, to see that another process replaced it. */
+  readonly inode: number;
+  readonly getTree: Database.Statement<[Buffer], Buffer>;
+  readonly putTree: Database.Statement<[Buffer, Buffer]>;
+  readonly dropTree: Database.Statement<[Buffer]>;
+  readonly getSize: Database.Statement<[Buffer], number>;
+  readonly addSize: Database.Statement<[Buffer, number]>;
+  readonly setSize: Database.Statement<[Buffer, number]>;
+}
+
+function bytesOf(id: ObjectId): Buffer {
+  return Buffer.from(id, 'hex');
+}
+
+/** Whether an error says that the file is no sound database; locks, permissions and a full disk do not. */
+function isDamage(error: unknown): boolean {
+  const code = codeOf(error);
+  // SQLITE_ERROR at a statement of ours: the tables are not what the version promises.
+  return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code === 'SQLITE_ERROR';
+}
+
+function openSession(path: string, timeoutMs: number): Session {
+  const db = connect(path, timeoutMs);
+  try {
+    return {
+      db,
+      inode: statSync(path).ino,
+      getTree: db.prepare<[Buffer], Buffer>('SELECT payload FROM trees WHERE id = ?').pluck(),
+      putTree: db.prepare('INSERT OR IGNORE INTO trees (id, payload) VALUES (?, ?)'),
+      dropTree: db.prepare('DELETE FROM trees WHERE id = ?'),
+      getSize: db.prepare<[Buffer], number>('SELECT size FROM sizes WHERE id = ?').pluck(),
+      addSize: db.prepare('INSERT OR IGNORE INTO sizes (id, size) VALUES (?, ?)'),
+      setSize: db.prepare(
+        'INSERT INTO sizes (id, size) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size WHERE size <> excluded.size',
+      ),
+    };
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+}
+
+/**
+ * The database. Only opening it fails (with StoreError); later troubles are warned about, and answered like an empty
+ * database would: a file that turns out to be damaged is set aside and a new one begun.
+ */
+export class MetadataDb {
+  readonly #path: string;
+  readonly #options: MetadataOptions;
+  readonly #unsaved = new LruCache<ObjectId, number>(UNSAVED_SIZES);
+  readonly #warned = new Set<string>();
+  #session: Session | undefined;
+
+  constructor(path: string, options: MetadataOptions) {
+    this.#path = path;
+    this.#options = options;
+    try {
+      this.#session = openSession(path, options.busyTimeoutMs);
+    } catch (error) {
+      if (!isDamage(error)) throw toStoreError(error, path);
+      this.#session = this.#rebuild(error, undefined);
+    }
+  }
+
+  /** Payload of a tree, verified. */
+  tree(id: ObjectId): Buffer | undefined {
+    return this.#use((session) => {
+      const key = bytesOf(id);
+      const payload = session.getTree.get(key);
+      // Hashing takes a tenth of the time of the query, and SQLite has no checksums of its own.
+      if (payload === undefined || hashObject('tree', payload) === id) return payload;
+      this.#options.onWarning(
+        `the stored copy of tree ${id} was damaged (${this.#path}); it is fetched again`,
+      );
+      session.dropTree.run(key);
+      return undefined;
+    });
+  }
+
+  /** Keeps a tree, which the caller verified. */
+  putTree(id: ObjectId, payload: Buffer): void {
+    this.#use((session) => session.putTree.run(bytesOf(id), payload));
+  }
+
+  /** Size of a blob in bytes. */
+  size(id: ObjectId): number | undefined {
+    return this.#use((session) => session.getSize.get(bytesOf(id))) ?? this.#unsaved.get(id);
+  }
+
+  /** Calls `each` with the index and the size of those blobs whose size is known, in one transaction. */
+  eachSize(ids: readonly ObjectId[], each: (index: number, size: number) => void): void {
+    this.#use((session) => {
+      session.db.transaction(() => {
+        for (const [index, id] of ids.entries()) {
+          const size = session.getSize.get(bytesOf(id)) ?? this.#unsaved.get(id);
+          if (size !== undefined) each(index, size);
+        }
+      })();
+    });
+  }
+
+  /** Keeps sizes in one transaction. What a server said does not replace what was counted (`counted`). */
+  putSizes(sizes: Iterable<readonly [ObjectId, number]>, origin: 'told' | 'counted'): void {
+    const saved = this.#use((session) => {
+      const statement = origin === 'told' ? session.addSize : session.setSize;
+      session.db.transaction(() => {
+        for (const [id, size] of sizes) statement.run(bytesOf(id), size);
+      })();
+      return true;
+    });
+    if (saved === true) return;
+    for (const [id, size] of sizes) this.#unsaved.set(id, size);
+  }
+
+  /** Closes the database; afterwards it knows nothing and keeps nothing. */
+  close(): void {
+    this.#session?.db.close();
+    this.#session = undefined;
+  }
+
+  #use<T>(operation: (session: Session) => T): T | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    try {
+      return operation(session);
+    } catch (error) {
+      if (!(error instanceof Database.SqliteError)) throw error;
+      if (isDamage(error)) {
+        this.#session = undefined;
+        try {
+          this.#session = this.#rebuild(error, session);
+        } catch (failure) {
+          this.#options.onWarning((failure as Error).message);
+        }
+      } else if (!this.#warned.has(error.code)) {
+        // Once for each kind: a full disk would be told about at every tree.
+        this.#warned.add(error.code);
+        this.#options.onWarning(
+          `the local store ${this.#path} failed: ${toStoreError(error, this.#path).message}`,
+        );
+      }
+      return undefined;
+    }
+  }
+
+  /** Moves the damaged files away (unless another process did) and begins a new database. */
+  #rebuild(reason: unknown, damaged: Session | undefined): Session {
+    const timeoutMs = this.#options.busyTimeoutMs;
+    try {
+      damaged?.db.close();
+      const isOurs = damaged === undefined || damaged.inode === statSync(this.#path).ino;
+      if (isOurs) this.#setAside(reason);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw toStoreError(error, this.#path);
+    }
+    try {
+      return openSession(this.#path, timeoutMs);
+    } catch (error) {
+      throw toStoreError(error, this.#path);
+    }
+  }
+
+  #setAside(reason: unknown): void {
+    const aside = `${this.#path}.damaged-${new Date().toISOString().replaceAll(':', '')}`;
+    // The log goes first: a new database must never find the log of the old one beside it.
+    for (const suffix of ['-wal', '-shm', '']) {
+      try {
+        renameSync(this.#path + suffix, aside + suffix);
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+    }
+    const message = reason instanceof Error ? reason.message : String(reason);
+    this.#options.onWarning(
+      `the metadata of the local store was damaged (${message}); it was set aside as ${aside} and begun anew`,
+    );
+  }
+}

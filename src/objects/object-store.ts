@@ -1,0 +1,113 @@
+// The local store: blobs in files, trees and sizes in SQLite, shared by all mounts, processes and later runs.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+import { hashObject } from '../util/git-hash.ts';
+import type { Awaitable, ObjectId } from '../util/types.ts';
+import { BlobFiles } from './blob-files.ts';
+import type { BlobWriter } from './blob-writer.ts';
+import { MetadataDb } from './metadata-db.ts';
+import { toStoreError } from './store-error.ts';
+import { removeLeftovers } from './temporary-files.ts';
+
+const BUSY_TIMEOUT_MS = 2000;
+const LEFTOVERS_DELAY_MS = 30_000;
+
+/** Options of openObjectStore. */
+export interface ObjectStoreOptions {
+  /** Called with what the user should know and the store got over by itself. */
+  readonly onWarning?: (message: string) => void;
+  /** How long to wait for another process's lock, in milliseconds. Default 2000. */
+  readonly busyTimeoutMs?: number;
+}
+
+/**
+ * The store. Several processes may have it open at once. Everything that it returns was verified against its id; what
+ * is damaged counts as absent. Failures of the disk are ErrnoError (ENOSPC when it is full).
+ */
+export interface ObjectStore extends AsyncDisposable {
+  /** Its folder. */
+  readonly directory: string;
+  /** Payload of a tree. */
+  tree(id: ObjectId): Buffer | undefined;
+  /** Keeps a tree. Throws UpstreamError of kind `corrupt` when the payload does not hash to the id. */
+  putTree(id: ObjectId, payload: Buffer): void;
+  /** Size of a blob in bytes. */
+  size(id: ObjectId): number | undefined;
+  /** Calls `each` with the index and the size of those blobs whose size is known. */
+  eachSize(ids: readonly ObjectId[], each: (index: number, size: number) => void): void;
+  /** Keeps sizes that a server told, in one transaction; that of a blob which was stored here stays. */
+  putSizes(sizes: Iterable<readonly [ObjectId, number]>): void;
+  /** A new read-only descriptor of a blob, closed by the caller. A promise only while a large file is verified. */
+  openBlob(id: ObjectId): Awaitable<number | undefined>;
+  /** Whether there is a file for the blob; opening it may still find it damaged. */
+  hasBlob(id: ObjectId): boolean;
+  /** Starts to write a blob; `finish` publishes it. */
+  writeBlob(id: ObjectId): BlobWriter;
+  /** Removes temporary files that dead processes left; also happens by itself some time after opening. */
+  removeLeftovers(): Promise<number>;
+  /** Closes the database. Descriptors that were given out stay good. May be called again. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the store in a folder, which is made when missing. Takes the same time whatever the store holds.
+ *
+ * @throws StoreError when it cannot be opened, or a newer version made it.
+ */
+export function openObjectStore(directory: string, options: ObjectStoreOptions = {}): ObjectStore {
+  const onWarning = options.onWarning ?? (() => undefined);
+  const objects = join(directory, 'objects');
+  const temporary = join(directory, 'tmp');
+  try {
+    mkdirSync(objects, { recursive: true });
+    mkdirSync(temporary, { recursive: true });
+  } catch (error) {
+    throw toStoreError(error, directory);
+  }
+  const metadata = new MetadataDb(join(directory, 'metadata.db'), {
+    onWarning,
+    busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
+  });
+  const blobs = new BlobFiles(objects, temporary, {
+    onWarning,
+    onPublished: (id, size) => {
+      // Mostly known from a listing already; asking is twenty times cheaper than a transaction.
+      if (metadata.size(id) !== size) metadata.putSizes([[id, size]], 'counted');
+    },
+  });
+  const leftovers = setTimeout(() => {
+    removeLeftovers(temporary).catch((error: unknown) => {
+      onWarning(`cannot remove old temporary files in ${temporary}: ${(error as Error).message}`);
+    });
+  }, LEFTOVERS_DELAY_MS);
+  leftovers.unref();
+
+  const close = async (): Promise<void> => {
+    clearTimeout(leftovers);
+    metadata.close();
+  };
+  return {
+    directory,
+    tree: (id) => metadata.tree(id),
+    putTree(id, payload) {
+      const hashed = hashObject('tree', payload);
+      if (hashed !== id) {
+        throw new UpstreamError(
+          'corrupt',
+          `tree ${id}: the ${payload.length} bytes that arrived hash to ${hashed}; check the server's storage`,
+        );
+      }
+      metadata.putTree(id, payload);
+    },
+    size: (id) => metadata.size(id),
+    eachSize: (ids, each) => metadata.eachSize(ids, each),
+    putSizes: (sizes) => metadata.putSizes(sizes, 'told'),
+    openBlob: (id) => blobs.open(id),
+    hasBlob: (id) => blobs.has(id),
+    writeBlob: (id) => blobs.write(id),
+    removeLeftovers: () => removeLeftovers(temporary),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

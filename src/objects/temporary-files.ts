@@ -1,0 +1,69 @@
+// Temporary files of the store: names that tell their maker, and removal of those whose maker is dead.
+import { readFileSync, readlinkSync } from 'node:fs';
+import { readdir, stat, unlink } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { readBootTag } from './boot-tag.ts';
+
+const FOREIGN_LEFTOVER_AGE_MS = 24 * 60 * 60 * 1000;
+
+/** Field 22 of /proc/PID/stat: when the process started, which tells it from a later one of the same number. */
+function startTimeOf(pid: number | 'self'): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The second field is the command in parentheses, and may itself hold spaces and parentheses.
+    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function pidNamespace(): string {
+  try {
+    return /\d+/.exec(readlinkSync('/proc/self/ns/pid'))?.[0] ?? '0';
+  } catch {
+    return '0';
+  }
+}
+
+// Numbers of processes mean something only within one boot and one PID namespace.
+const world = `${readBootTag()}.${pidNamespace()}`;
+// A worker thread has its own copy of this module and the same process: the random part tells them apart.
+const maker = `${world}.${process.pid}.${startTimeOf('self') ?? '0'}.${randomBytes(4).toString('hex')}`;
+let made = 0;
+
+/** A file name that no other process and no earlier call uses. */
+export function temporaryName(): string {
+  made++;
+  return `${maker}.${made}`;
+}
+
+function isMakerAlive(pid: string, startTime: string): boolean {
+  return startTimeOf(Number(pid)) === startTime;
+}
+
+/**
+ * Removes from a folder the temporary files of processes that died. Files made on another machine or in another PID
+ * namespace, whose makers cannot be looked up, go when nobody wrote to them for a day. Resolves to how many went.
+ */
+export async function removeLeftovers(folder: string): Promise<number> {
+  let removed = 0;
+  for (const name of await readdir(folder)) {
+    const match = /^(\d+\.\d+)\.(\d+)\.(\d+)\.[0-9a-f]{8}\.\d+$/.exec(name);
+    if (match === null) continue;
+    const [, origin, pid = '', startTime = ''] = match;
+    const path = join(folder, name);
+    try {
+      if (origin === world) {
+        if (isMakerAlive(pid, startTime)) continue;
+      } else if (Date.now() - (await stat(path)).mtimeMs < FOREIGN_LEFTOVER_AGE_MS) {
+        continue;
+      }
+      await unlink(path);
+      removed++;
+    } catch {
+      // Somebody else was faster, or it is another user's.
+    }
+  }
+  return removed;
+}
