@@ -18,7 +18,11 @@ export class MountError extends Error {
   /** For `busy`: who. */
   readonly users: readonly MountUser[];
 
-  constructor(kind: MountErrorKind, message: string, options: { cause?: unknown; users?: readonly MountUser[] } = {}) {
+  constructor(
+    kind: MountErrorKind,
+    message: string,
+    options: { cause?: unknown; users?: readonly MountUser[] } = {},
+  ) {
     super(message, { cause: options.cause });
     this.kind = kind;
     this.users = options.users ?? [];

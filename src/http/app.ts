@@ -1,0 +1,51 @@
+// The daemon's HTTP interface, put together.
+import { fastify, type FastifyInstance } from 'fastify';
+import type { MountRegistry } from '../mount/registry.ts';
+import type { Logger } from '../util/logger.ts';
+import { addAntaresRoutes } from './antares.ts';
+import { refuseForeignPages } from './browser-guard.ts';
+import { addHealthRoute } from './health.ts';
+import { acceptRawBodies } from './json-body.ts';
+import { answerErrors, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
+
+/** How long a client may take to send a request, in milliseconds. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+/** What the routes need. */
+export interface HttpServices {
+  readonly registry: MountRegistry;
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly storePath: string;
+  /** Host name or address that the daemon was told to bind. */
+  readonly bindHost: string;
+  readonly log: Logger;
+}
+
+/** Makes the app, not listening yet. */
+export function createHttpApp(services: HttpServices): FastifyInstance {
+  const { log } = services;
+  const app = fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    // Closing waits for requests under way; the daemon cuts them off when that takes too long.
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 4096 },
+  });
+  refuseForeignPages(app, services.bindHost);
+  acceptRawBodies(app);
+  answerErrors(app, log);
+  answerUnknownRoutes(app);
+  app.addHook('onResponse', async (request, reply) => {
+    const durationMs = Math.round(reply.elapsedTime);
+    log.debug('request', { method: request.method, url: request.url, status: reply.statusCode, durationMs });
+  });
+  addHealthRoute(app, services);
+  app.register(
+    async (antares) => {
+      addAntaresRoutes(antares, services);
+    },
+    { prefix: '/antares' },
+  );
+  return app;
+}

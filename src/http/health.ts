@@ -1,0 +1,15 @@
+// GET /health: whether the daemon lives, and which one it is.
+import type { FastifyInstance } from 'fastify';
+import type { HttpServices } from './app.ts';
+
+/** Adds the route. */
+export function addHealthRoute(app: FastifyInstance, services: HttpServices): void {
+  app.get('/health', () => ({
+    status: 'ok',
+    version: services.version,
+    uptime_secs: Math.floor((Date.now() - services.startedAtMs) / 1000),
+    mount_count: services.registry.size,
+    store_path: services.storePath,
+    pid: process.pid,
+  }));
+}

@@ -1,0 +1,49 @@
+// A mount as the HTTP API shows it: all fields that ScorpioFS has, null where there is nothing, and some more.
+import type { MountReport, MountUser } from '../mount/mount-host.ts';
+import type { MountLifecycle, MountRecord } from '../mount/mount-record.ts';
+
+/** The JSON form of a mount. */
+export interface MountStatus {
+  readonly mount_id: string;
+  readonly job_id: string | null;
+  readonly path: string;
+  readonly cl: string | null;
+  readonly mountpoint: string;
+  readonly layers: { readonly upper: string; readonly cl: string | null; readonly dicfuse: 'shared' };
+  readonly state: MountLifecycle;
+  readonly created_at_epoch_ms: number;
+  readonly last_seen_epoch_ms: number;
+  /** Commit that it shows. */
+  readonly commit: string | null;
+  readonly uid: number;
+  readonly gid: number;
+  /** Of the whole daemon, since it started; null while the mount does not serve. */
+  readonly fetched_bytes: number | null;
+  readonly requests: number | null;
+  /** The last faults that processes in the mount met, newest last. */
+  readonly faults: readonly string[];
+  /** Of a deletion that failed: why, and who uses the mount. */
+  readonly error?: string;
+  readonly users?: readonly MountUser[];
+}
+
+/** Makes the JSON form. */
+export function toMountStatus(record: MountRecord, report: MountReport | undefined): MountStatus {
+  return {
+    mount_id: record.mountId,
+    job_id: record.jobId,
+    path: record.path,
+    cl: record.cl,
+    mountpoint: record.mountpoint,
+    layers: { upper: record.upperDir, cl: record.clDir, dicfuse: 'shared' },
+    state: record.state,
+    created_at_epoch_ms: record.createdAtEpochMs,
+    last_seen_epoch_ms: record.lastSeenEpochMs,
+    commit: record.snapshot?.commit ?? null,
+    uid: record.uid,
+    gid: record.gid,
+    fetched_bytes: report?.fetchedBytes ?? null,
+    requests: report?.requests ?? null,
+    faults: report?.faults ?? [],
+  };
+}
