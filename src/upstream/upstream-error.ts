@@ -11,7 +11,14 @@
  * - `aborted`: the caller gave up.
  */
 export type UpstreamErrorKind =
-  'not-found' | 'unreachable' | 'timeout' | 'refused' | 'server' | 'corrupt' | 'moved' | 'aborted';
+  | 'not-found'
+  | 'unreachable'
+  | 'timeout'
+  | 'refused'
+  | 'server'
+  | 'corrupt'
+  | 'moved'
+  | 'aborted';
 
 /** A request to an upstream failed. The message names the URL and the reason, in words for the user. */
 export class UpstreamError extends Error {
