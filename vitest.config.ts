@@ -2,6 +2,7 @@
 import { defineConfig } from 'vitest/config';
 
 const project = (name: string, options: Record<string, unknown> = {}) => ({
+  extends: true as const,
   test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
 });
 
