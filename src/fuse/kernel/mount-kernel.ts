@@ -1,0 +1,190 @@
+// The binding to the FUSE of the Linux kernel: mounts a filesystem and serves it until the mount ends.
+import { closeSync } from 'node:fs';
+import { realpath, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { ErrnoError } from '../../util/errno.ts';
+import type { Filesystem } from '../filesystem.ts';
+import type { FuseMount, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
+import type { Attachment } from './attachment.ts';
+import { mountThroughHelper } from './fusermount.ts';
+import { mountAsRoot } from './mount-root.ts';
+import { findMount, listMounts } from './mountinfo.ts';
+import { Notifications } from './notifications.ts';
+import { Session } from './session.ts';
+
+/** How long the kernel may take for the handshake. */
+const INIT_TIMEOUT_MS = 10_000;
+/** How long calls that are pending when a mount ends may take to notice their interrupt. */
+const SETTLE_TIMEOUT_MS = 10_000;
+/** How long the device may outlive a successful unmount. */
+const UNMOUNT_TIMEOUT_MS = 10_000;
+/** How long a lazy unmount waits for the end, which comes at once where nothing is open. */
+const LAZY_GRACE_MS = 500;
+
+/** Waits for a promise, at most so long; resolves with whether it was in time. */
+async function inTime(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
+  const timer = new AbortController();
+  const late = delay(timeoutMs, false, { signal: timer.signal });
+  try {
+    return await Promise.race([promise.then(() => true), late]);
+  } finally {
+    timer.abort();
+    late.catch(() => undefined);
+  }
+}
+
+/** The mount point without symbolic links. Throws ErrnoError when it is no folder, or a dead mount. */
+async function resolveMountpoint(mountpoint: string): Promise<string> {
+  try {
+    const path = await realpath(mountpoint);
+    if (!(await stat(path)).isDirectory())
+      throw new ErrnoError('ENOTDIR', `the mount point ${path} is not a folder`);
+    return path;
+  } catch (error) {
+    if (error instanceof ErrnoError) throw error;
+    const { code, errno } = error as NodeJS.ErrnoException;
+    const hint =
+      code === 'ENOTCONN' ? `: a dead mount is in the way (\`umount -l ${mountpoint}\` clears it)` : '';
+    throw new ErrnoError(-(errno ?? 0), `the mount point ${mountpoint} cannot be used, ${code}${hint}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Mounts in the way that this process may. */
+async function attach(mountpoint: string, options: FuseMountOptions): Promise<Attachment> {
+  if (process.geteuid?.() !== 0) return mountThroughHelper(mountpoint, options);
+  try {
+    return await mountAsRoot(mountpoint, options);
+  } catch (error) {
+    // Root of a container without the right to mount: the helper knows no better, but says why.
+    if (error instanceof ErrnoError && error.code === 'EPERM') return mountThroughHelper(mountpoint, options);
+    throw error;
+  }
+}
+
+/** A mount, from a successful `attach` until everything is released. */
+class KernelMount implements FuseMount {
+  readonly mountpoint: string;
+  readonly connection: number | undefined;
+  readonly ended: Promise<void>;
+  /** Resolves when the handshake is done, rejects when the device ends before. */
+  readonly ready: Promise<void>;
+  readonly #attachment: Attachment;
+  readonly #session: Session;
+
+  constructor(
+    mountpoint: string,
+    attachment: Attachment,
+    filesystem: Filesystem,
+    notifications: Notifications,
+    onFault: (operation: string, error: unknown) => void,
+  ) {
+    this.mountpoint = mountpoint;
+    this.connection = findMount(mountpoint)?.minor;
+    this.#attachment = attachment;
+    let onReady!: () => void;
+    let onFailed!: (error: Error) => void;
+    let onEnded!: () => void;
+    this.ready = new Promise((resolve, reject) => {
+      onReady = resolve;
+      onFailed = reject;
+    });
+    this.ended = new Promise((resolve) => {
+      onEnded = resolve;
+    });
+    this.#session = new Session(attachment.fd, filesystem, {
+      onFault,
+      onReady() {
+        notifications.open(attachment.fd);
+        onReady();
+      },
+      onEnd: (error) => {
+        if (error) onFault('READ', error);
+        onFailed(error ?? new ErrnoError('ENODEV', `the mount on ${mountpoint} ended before it was ready`));
+        void this.#release(filesystem, notifications, onFault).then(onEnded);
+      },
+    });
+    // Whoever waits for `ready` learns of it; after that nobody does.
+    this.ready.catch(() => undefined);
+  }
+
+  async unmount({ lazy = false }: { lazy?: boolean } = {}): Promise<void> {
+    const path = this.#session.isOpen ? this.#currentPath() : undefined;
+    if (path !== undefined) await this.#attachment.detach(path, lazy);
+    if (lazy) {
+      await inTime(this.ended, LAZY_GRACE_MS);
+    } else if (!(await inTime(this.ended, UNMOUNT_TIMEOUT_MS + SETTLE_TIMEOUT_MS))) {
+      throw new ErrnoError(
+        'EBUSY',
+        `${this.mountpoint} is unmounted here, but something still holds the filesystem, another mount namespace for example`,
+      );
+    }
+  }
+
+  /**
+   * Where the mount is now: a folder above may have been renamed. Undefined when it is nowhere any more. Throws
+   * ErrnoError EBUSY where unmounting the path would hit another filesystem.
+   */
+  #currentPath(): string | undefined {
+    if (this.connection === undefined) return this.mountpoint;
+    const mounts = listMounts();
+    const own = mounts.filter((mount) => mount.major === 0 && mount.minor === this.connection);
+    const mount = own.find((mount) => mount.mountpoint === this.mountpoint) ?? own[0];
+    const top = mounts.findLast((other) => other.mountpoint === mount?.mountpoint);
+    if (top !== undefined && top.minor !== this.connection) {
+      throw new ErrnoError(
+        'EBUSY',
+        `another filesystem is mounted over ${top.mountpoint}: unmount that one first`,
+      );
+    }
+    return mount?.mountpoint;
+  }
+
+  /** Ends the session of a mount that never came up. */
+  abandon(error: Error): void {
+    this.#session.stop(error);
+  }
+
+  async #release(
+    filesystem: Filesystem,
+    notifications: Notifications,
+    onFault: (operation: string, error: unknown) => void,
+  ): Promise<void> {
+    try {
+      if (!(await inTime(this.#session.settle(), SETTLE_TIMEOUT_MS))) {
+        onFault('DESTROY', new ErrnoError('ETIMEDOUT', 'calls did not end when their mount did'));
+      }
+      await notifications.close();
+      closeSync(this.#attachment.fd);
+      await filesystem.destroy();
+    } catch (error) {
+      onFault('DESTROY', error);
+    }
+  }
+}
+
+/**
+ * Mounts through the FUSE protocol of the Linux kernel: as root by the system call, otherwise through fusermount3.
+ * Resolves when the mount answers. Rejects with ErrnoError, whose message tells what to do.
+ */
+export const mountKernel: MountFilesystem = async (create, options) => {
+  const onFault = options.onFault ?? (() => undefined);
+  const mountpoint = await resolveMountpoint(options.mountpoint);
+  const notifications = new Notifications(onFault);
+  const filesystem = create(notifications);
+  let attachment: Attachment;
+  try {
+    attachment = await attach(mountpoint, options);
+  } catch (error) {
+    await filesystem.destroy();
+    throw error;
+  }
+  const mount = new KernelMount(mountpoint, attachment, filesystem, notifications, onFault);
+  if (await inTime(mount.ready, INIT_TIMEOUT_MS)) return mount;
+  const error = new ErrnoError('ETIMEDOUT', `the kernel did not start the mount on ${mountpoint}`);
+  await attachment.detach(mountpoint, true).catch((cause: unknown) => onFault('UNMOUNT', cause));
+  mount.abandon(error);
+  await mount.ended;
+  throw error;
+};

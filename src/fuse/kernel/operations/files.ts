@@ -1,0 +1,109 @@
+// Open files.
+import type { OpenedFile } from '../../filesystem.ts';
+import { writeOpen } from '../codec/structures.ts';
+import { type Operation, type OperationTable, encodeNothing } from '../operation.ts';
+import { FSYNC_FDATASYNC, MAX_WRITE_BYTES, Opcode } from '../protocol.ts';
+import type { Reply } from '../codec/reply.ts';
+
+/** Bytes of `struct fuse_write_in`, which the data follows. */
+const WRITE_HEADER_BYTES = 40;
+const COUNT_BYTES = 8;
+
+/** Encodes a `struct fuse_write_out`. */
+function encodeCount(reply: Reply, count: number): number {
+  reply.u32(0, count);
+  reply.u32(4, 0);
+  return COUNT_BYTES;
+}
+
+const open: Operation<OpenedFile> = {
+  name: 'OPEN',
+  call: (filesystem, request, ctx) => filesystem.open(request.nodeid, request.u32(0), ctx),
+  encode: (reply, file) => writeOpen(reply, 0, file),
+  undo: (filesystem, file) => filesystem.release(file.fh),
+};
+
+const read: Operation<number> = {
+  name: 'READ',
+  keeps: 'reply',
+  call(filesystem, request, ctx, reply) {
+    const target = reply.body(Math.min(request.u32(16), MAX_WRITE_BYTES));
+    return filesystem.read(request.u64(0), target, request.offset(8, 'EINVAL'), ctx);
+  },
+  encode: (_reply, count) => count,
+};
+
+const write: Operation<number> = {
+  name: 'WRITE',
+  keeps: 'request',
+  call: (filesystem, request, ctx) =>
+    filesystem.write(
+      request.u64(0),
+      request.bytes(WRITE_HEADER_BYTES, request.u32(16)),
+      request.offset(8, 'EFBIG'),
+      ctx,
+    ),
+  encode: encodeCount,
+};
+
+const release: Operation<void> = {
+  name: 'RELEASE',
+  call: (filesystem, request) => filesystem.release(request.u64(0)),
+  encode: encodeNothing,
+};
+
+const fsync: Operation<void> = {
+  name: 'FSYNC',
+  call: (filesystem, request, ctx) =>
+    filesystem.fsync(request.u64(0), (request.u32(8) & FSYNC_FDATASYNC) !== 0, ctx),
+  encode: encodeNothing,
+};
+
+const fallocate: Operation<void> = {
+  name: 'FALLOCATE',
+  call: (filesystem, request, ctx) =>
+    filesystem.fallocate(
+      request.u64(0),
+      request.u32(24),
+      request.offset(8, 'EFBIG'),
+      request.offset(16, 'EFBIG'),
+      ctx,
+    ),
+  encode: encodeNothing,
+};
+
+const lseek: Operation<number> = {
+  name: 'LSEEK',
+  call: (filesystem, request, ctx) =>
+    filesystem.lseek(request.u64(0), request.offset(8, 'ENXIO'), request.u32(16), ctx),
+  encode(reply, position) {
+    reply.u64(0, position);
+    return 8;
+  },
+};
+
+const copyFileRange: Operation<number> = {
+  name: 'COPY_FILE_RANGE',
+  call: (filesystem, request, ctx) =>
+    filesystem.copyFileRange(
+      request.u64(0),
+      request.offset(8, 'EINVAL'),
+      request.u64(24),
+      request.offset(32, 'EFBIG'),
+      request.u64(40),
+      ctx,
+    ),
+  encode: encodeCount,
+};
+
+/** The operations on open files. */
+export const fileOperations: OperationTable = {
+  [Opcode.OPEN]: open,
+  [Opcode.READ]: read,
+  [Opcode.WRITE]: write,
+  [Opcode.RELEASE]: release,
+  [Opcode.FSYNC]: fsync,
+  [Opcode.FALLOCATE]: fallocate,
+  [Opcode.LSEEK]: lseek,
+  [Opcode.COPY_FILE_RANGE]: copyFileRange,
+};
