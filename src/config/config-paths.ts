@@ -21,10 +21,10 @@ export function dataFolder(env: Environment, isRoot: boolean = process.getuid?.(
   return join(baseFolder(env['XDG_DATA_HOME'], home(env), '.local', 'share'), 'scorpio');
 }
 
-/** Where a configuration file is looked for, first one first, when neither `-c` nor SCORPIO_CONFIG names one. */
-export function configCandidates(env: Environment, cwd: string): readonly string[] {
+/** Where a configuration file is looked for, first one first (a relative one from the current folder), when neither `-c` nor SCORPIO_CONFIG names one. */
+export function configCandidates(env: Environment): readonly string[] {
   return [
-    join(cwd, 'scorpio.toml'),
+    'scorpio.toml',
     join(baseFolder(env['XDG_CONFIG_HOME'], home(env), '.config'), 'scorpio', 'scorpio.toml'),
     '/etc/scorpio/scorpio.toml',
   ];

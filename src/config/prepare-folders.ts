@@ -13,20 +13,23 @@ const PRIVATE_MODE = 0o700;
 /** Root's store: others pass through it to the mounts that are below, and cannot list it. */
 const PASSAGE_MODE = 0o711;
 
-async function isFile(path: string): Promise<boolean> {
-  return stat(path).then(
-    (stats) => !stats.isDirectory(),
-    () => false,
-  );
+/** Makes a folder whose parent exists. */
+async function makeLeaf(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    // A look first would not do: the mount point of a dead daemon exists, but looking at it fails.
+    const stats = await stat(path).catch(() => undefined);
+    if (stats && !stats.isDirectory()) throw error;
+  }
 }
 
 async function makeFolder(key: string, path: string, mode: number): Promise<void> {
   try {
     await mkdir(dirname(path), { recursive: true, mode: SHARED_MODE });
-    await mkdir(path, { mode });
+    await makeLeaf(path, mode);
   } catch (error) {
-    // A look first would not do: the mount point of a dead daemon exists, but looking at it fails.
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST' && !(await isFile(path))) return;
     throw new ConfigError([`cannot create '${path}' (${key}): ${describeError(error)}`], undefined);
   }
 }

@@ -49,8 +49,8 @@ export async function readConfigFile(
       path,
     );
   }
-  for (const candidate of configCandidates(env, cwd)) {
-    const text = await readText(candidate);
+  for (const candidate of configCandidates(env)) {
+    const text = await readText(resolve(cwd, candidate));
     if (text !== undefined) return parseFile(candidate, text);
   }
   return { path: undefined, table: {} };
