@@ -1,4 +1,5 @@
 // One operation for however many callers want its result at the same time.
+import { setMaxListeners } from 'node:events';
 
 /** An operation: it must settle soon after `signal` aborts. */
 export type FlightOperation<T> = (signal: AbortSignal) => Promise<T>;
@@ -65,7 +66,11 @@ export class Flight<T> {
         if (this.#waiters === 0) this.abort();
         reject(this.#abortError());
       };
-      signal?.addEventListener('abort', giveUp, { once: true });
+      if (signal !== undefined) {
+        // One signal may cover hundreds of waits; Node would take them for a leak.
+        setMaxListeners(0, signal);
+        signal.addEventListener('abort', giveUp, { once: true });
+      }
       this.#result.then(
         (value) => leave() && resolve(value),
         (error: unknown) => leave() && reject(error as Error),

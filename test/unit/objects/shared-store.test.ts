@@ -1,0 +1,195 @@
+// The store with several processes: publishing at once, being killed, a full disk.
+import { execFileSync, fork, type ChildProcess } from 'node:child_process';
+import { closeSync, readdirSync, statSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { openObjectStore } from '../../../src/objects/object-store.ts';
+import { hashObject } from '../../../src/util/git-hash.ts';
+import { compileSource, type CompiledSource } from '../../support/compile-source.ts';
+import { createStoreFolder, readOpenFile, type StoreFolder } from '../../support/store-folder.ts';
+
+const BLOB_BYTES = 3_000_000;
+
+/** The content of blob N, which every process makes for itself. */
+const contentOf = (number: number, length: number): Buffer => Buffer.alloc(length, `blob ${number} `);
+
+// Publishes blobs 0, 1, 2... into the store of argv[2], and says so after each.
+const CHILD = (storeUrl: string, hashUrl: string): string => `
+import { openObjectStore } from ${JSON.stringify(storeUrl)};
+import { hashObject } from ${JSON.stringify(hashUrl)};
+const [directory, count, length] = process.argv.slice(2);
+const store = openObjectStore(directory, { onWarning: (message) => process.send({ warning: message }) });
+process.send({ ready: true });
+await new Promise((resolve) => process.once('message', resolve));
+for (let number = 0; number < Number(count); number++) {
+  const content = Buffer.alloc(Number(length), 'blob ' + number + ' ');
+  const id = hashObject('blob', content);
+  const writer = store.writeBlob(id);
+  writer.begin(content.length);
+  for (let at = 0; at < content.length; at += 100_000) await writer.write(content.subarray(at, at + 100_000));
+  await writer.finish();
+  store.putSizes([[id, content.length]]);
+  process.send({ published: number });
+}
+await store.close();
+process.disconnect();
+`;
+
+let compiled: CompiledSource;
+let script: string;
+let folder: StoreFolder;
+const children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  compiled = await compileSource();
+  script = join(await mkdtemp(join(tmpdir(), 'scorpio-child-')), 'child.mjs');
+  await writeFile(
+    script,
+    CHILD(compiled.urlOf('objects/object-store.ts'), compiled.urlOf('util/git-hash.ts')),
+  );
+});
+
+afterAll(async () => {
+  await compiled.remove();
+  await rm(join(script, '..'), { recursive: true, force: true });
+});
+
+beforeEach(async () => {
+  folder = await createStoreFolder();
+});
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  await folder[Symbol.asyncDispose]();
+});
+
+/** Starts a child that waits for a message before it publishes. */
+async function startChild(
+  count: number,
+  length: number,
+): Promise<{ child: ChildProcess; warnings: string[] }> {
+  const child = fork(script, [folder.path, String(count), String(length)]);
+  children.push(child);
+  const warnings: string[] = [];
+  child.on('message', (message: { warning?: string }) => {
+    if (message.warning !== undefined) warnings.push(message.warning);
+  });
+  await once(child, 'message');
+  return { child, warnings };
+}
+
+/** Checks each published file against its name; returns how many there are. */
+function verifyAll(): number {
+  let count = 0;
+  const objects = join(folder.path, 'objects');
+  for (const prefix of readdirSync(objects)) {
+    for (const name of readdirSync(join(objects, prefix))) {
+      const content = execFileSync('git', ['hash-object', '--no-filters', join(objects, prefix, name)], {
+        encoding: 'latin1',
+      });
+      expect(content.trim()).toBe(prefix + name);
+      count++;
+    }
+  }
+  return count;
+}
+
+describe('several processes', () => {
+  test('may publish the same blobs at the same time', async () => {
+    const started = await Promise.all([
+      startChild(30, 20_000),
+      startChild(30, 20_000),
+      startChild(30, 20_000),
+    ]);
+    const exits = started.map(({ child }) => once(child, 'exit'));
+    for (const { child } of started) child.send('go');
+    expect((await Promise.all(exits)).map(([code]) => code as unknown)).toEqual([0, 0, 0]);
+    expect(started.map(({ warnings }) => warnings)).toEqual([[], [], []]);
+    expect(verifyAll()).toBe(30);
+    expect(folder.temporaryFiles()).toEqual([]);
+    await using store = openObjectStore(folder.path);
+    const id = hashObject('blob', contentOf(29, 20_000));
+    expect(store.size(id)).toBe(20_000);
+  });
+
+  test('one that is killed in the middle of publishing leaves nothing half published', async () => {
+    let leftovers = 0;
+    for (let round = 0; round < 8; round++) {
+      const { child } = await startChild(1000, BLOB_BYTES);
+      child.send('go');
+      await once(child, 'message');
+      await new Promise((resolve) => void setTimeout(resolve, round * 3));
+      const exit = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exit;
+      expect(verifyAll()).toBeGreaterThan(0);
+      leftovers = folder.temporaryFiles().length;
+      await using store = openObjectStore(folder.path);
+      expect(await store.removeLeftovers()).toBe(leftovers);
+      expect(folder.temporaryFiles()).toEqual([]);
+      const fd = await store.openBlob(hashObject('blob', contentOf(0, BLOB_BYTES)));
+      expect(fd).toBeDefined();
+      expect(readOpenFile(fd ?? -1).equals(contentOf(0, BLOB_BYTES))).toBe(true);
+      closeSync(fd ?? -1);
+    }
+  });
+});
+
+describe.skipIf(process.getuid?.() !== 0)('a full disk (needs root, to mount a small tmpfs)', () => {
+  let mountpoint: string;
+
+  beforeEach(async () => {
+    mountpoint = await mkdtemp(join(tmpdir(), 'scorpio-full-'));
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'scorpio-test', mountpoint]);
+  });
+
+  afterEach(async () => {
+    execFileSync('umount', [mountpoint]);
+    await rm(mountpoint, { recursive: true });
+  });
+
+  // A small one is written on the spot, a large one in the thread pool.
+  test.each([[500_000], [8_000_000]])(
+    'a blob of %i bytes fails with ENOSPC and leaves no file',
+    async (length) => {
+      const filler = join(mountpoint, 'filler');
+      await using store = openObjectStore(mountpoint);
+      await writeFile(filler, Buffer.alloc(1_600_000));
+      const content = contentOf(1, length);
+      const writer = store.writeBlob(hashObject('blob', content));
+      const send = async (): Promise<void> => {
+        writer.begin(length);
+        for (let at = 0; at < length; at += 100_000) await writer.write(content.subarray(at, at + 100_000));
+        await writer.finish();
+      };
+      await expect(send()).rejects.toMatchObject({
+        code: 'ENOSPC',
+        message: expect.stringContaining('free space'),
+      });
+      expect(writer.failure).toMatchObject({ code: 'ENOSPC' });
+      expect(readdirSync(join(mountpoint, 'tmp'))).toEqual([]);
+      expect(readdirSync(join(mountpoint, 'objects'))).toEqual([]);
+      // With space again it works: nothing is remembered.
+      await rm(filler);
+      const small = contentOf(2, 1000);
+      const id = hashObject('blob', small);
+      const next = store.writeBlob(id);
+      next.begin(undefined);
+      await next.write(small);
+      await next.finish();
+      expect(statSync(join(mountpoint, 'objects', id.slice(0, 2), id.slice(2))).size).toBe(1000);
+    },
+  );
+
+  test('a tree that cannot be kept is a warning, since it can be served all the same', async () => {
+    const warnings: string[] = [];
+    await using store = openObjectStore(mountpoint, { onWarning: (message) => warnings.push(message) });
+    const payload = Buffer.from(`100644 a\0${'x'.repeat(20)}`.repeat(50_000), 'latin1');
+    store.putTree(hashObject('tree', payload), payload);
+    store.putTree(hashObject('tree', payload.subarray(29)), payload.subarray(29));
+    expect(warnings).toEqual([expect.stringContaining('free space')]);
+  });
+});
