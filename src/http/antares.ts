@@ -3,7 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { DeleteOptions, DeleteResult, MountRegistry } from '../mount/registry.ts';
 import type { MountRecord } from '../mount/mount-record.ts';
 import { RegistryError } from '../mount/registry-error.ts';
-import type { HttpServices } from './app.ts';
+import type { HttpServices } from './http-services.ts';
 import { readJsonObject } from './json-body.ts';
 import { toMountStatus, type MountStatus } from './mount-status.ts';
 import { RequestError } from './replies.ts';

@@ -1,26 +1,14 @@
 // The daemon's HTTP interface, put together.
 import { fastify, type FastifyInstance } from 'fastify';
-import type { MountRegistry } from '../mount/registry.ts';
-import type { Logger } from '../util/logger.ts';
 import { addAntaresRoutes } from './antares.ts';
 import { refuseForeignPages } from './browser-guard.ts';
 import { addHealthRoute } from './health.ts';
+import type { HttpServices } from './http-services.ts';
 import { acceptRawBodies } from './json-body.ts';
 import { answerErrors, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
 
 /** How long a client may take to send a request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
-
-/** What the routes need. */
-export interface HttpServices {
-  readonly registry: MountRegistry;
-  readonly version: string;
-  readonly startedAtMs: number;
-  readonly storePath: string;
-  /** Host name or address that the daemon was told to bind. */
-  readonly bindHost: string;
-  readonly log: Logger;
-}
 
 /** Makes the app, not listening yet. */
 export function createHttpApp(services: HttpServices): FastifyInstance {
@@ -32,7 +20,7 @@ export function createHttpApp(services: HttpServices): FastifyInstance {
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 4096 },
   });
-  refuseForeignPages(app, services.bindHost);
+  refuseForeignPages(app);
   acceptRawBodies(app);
   answerErrors(app, log);
   answerUnknownRoutes(app);

@@ -1,6 +1,6 @@
 // GET /health: whether the daemon lives, and which one it is.
 import type { FastifyInstance } from 'fastify';
-import type { HttpServices } from './app.ts';
+import type { HttpServices } from './http-services.ts';
 
 /** Adds the route. */
 export function addHealthRoute(app: FastifyInstance, services: HttpServices): void {

@@ -13,7 +13,6 @@ import {
 } from './mount-request.ts';
 import { describeState, isServing, type MountRecord } from './mount-record.ts';
 import { MountTable, type Slot } from './mount-table.ts';
-import { describeMountUsers } from './mount-users.ts';
 import { createRecovery, type Recovery } from './recovery.ts';
 import { RegistryError, toRegistryError } from './registry-error.ts';
 import { createRetries, type Retries } from './retries.ts';
@@ -185,8 +184,9 @@ export class MountRegistry {
     this.#stopping = true;
     this.#bringUp.stop();
     this.#retries.stop();
-    await Promise.all([...this.#table.slots.values()].map((slot) => this.#stopOne(slot)));
     await this.#options.host.close();
+    // What was being made is refused by now, and cleans up after itself.
+    await Promise.allSettled([...this.#table.slots.values()].map(async (slot) => slot.attempt));
   }
 
   #slot(mountId: string): Slot {
@@ -297,21 +297,6 @@ export class MountRegistry {
       });
     }
     await this.#table.saveOrWarn();
-  }
-
-  async #stopOne(slot: Slot): Promise<void> {
-    const { host, log } = this.#options;
-    const { mountId, mountpoint } = slot.record;
-    try {
-      await slot.attempt?.catch(() => undefined);
-      await host.unmount(mountId).catch(async (error: unknown) => {
-        const users = error instanceof MountError ? describeMountUsers(error.users) : '';
-        log.warn('detaching a mount that is in use; what was written is kept', { mountpoint, users, error });
-        await host.unmount(mountId, { lazy: true });
-      });
-    } catch (error) {
-      log.error('cannot unmount', { mountpoint, error });
-    }
   }
 
   async #save(): Promise<void> {

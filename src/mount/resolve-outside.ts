@@ -1,20 +1,19 @@
-// Resolves symbolic links of a path without ever entering a mount that this process serves.
+// Resolves symbolic links of a path without ever touching a mount of this program.
 import { lstat, readlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { isWithin } from '../util/path-within.ts';
 import { MountError } from './mount-error.ts';
 
 const MAX_LINKS = 40;
 
 /**
- * The path with all symbolic links resolved; components that do not exist stay as they are. `mounts` are the mount
- * points (resolved) that must not be touched: a path that leads into one is refused with a MountError of kind
- * `invalid`, before the disk is asked, since a daemon that looks into its own mount waits for itself.
+ * The path with all symbolic links resolved; components that do not exist stay as they are. `isMount` tells our mount
+ * points (resolved paths): a path that leads below one is refused with a MountError of kind `invalid` before the disk
+ * is asked, since a daemon that looks into its own mount waits for itself. A path that is one is returned.
  */
-export async function resolveOutside(path: string, mounts: readonly string[]): Promise<string> {
+export async function resolveOutside(path: string, isMount: (path: string) => boolean): Promise<string> {
   let current = '/';
   let links = 0;
-  const pending = resolve(path).split('/').filter(Boolean);
+  const pending = namesOf(resolve(path));
   for (let name = pending.shift(); name !== undefined; name = pending.shift()) {
     if (name === '.') continue;
     if (name === '..') {
@@ -22,11 +21,11 @@ export async function resolveOutside(path: string, mounts: readonly string[]): P
       continue;
     }
     const next = join(current, name);
-    const entered = mounts.find((mount) => isWithin(next, mount));
-    if (entered !== undefined) {
+    if (isMount(next)) {
+      if (pending.length === 0) return next;
       throw new MountError(
         'invalid',
-        `${path} is inside the mount at ${entered}; choose a folder outside of it`,
+        `${path} is inside the mount at ${next}; choose a folder outside of it`,
       );
     }
     const found = await inspect(next, path);
@@ -38,9 +37,13 @@ export async function resolveOutside(path: string, mounts: readonly string[]): P
     links += 1;
     if (links > MAX_LINKS) throw new MountError('invalid', `${path}: too many levels of symbolic links`);
     if (found.target.startsWith('/')) current = '/';
-    pending.unshift(...found.target.split('/').filter(Boolean));
+    pending.unshift(...namesOf(found.target));
   }
   return current;
+}
+
+function namesOf(path: string): string[] {
+  return path.split('/').filter(Boolean);
 }
 
 /** Whether the path exists, and where it leads if it is a symbolic link. */
@@ -51,8 +54,6 @@ async function inspect(path: string, whole: string): Promise<{ exists: boolean; 
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return { exists: false };
-    // What a died process left mounted here: the caller clears it.
-    if (code === 'ENOTCONN') return { exists: true };
     throw new MountError('invalid', `cannot use ${whole}: ${message}`, { cause: error });
   }
 }

@@ -1,0 +1,12 @@
+// What the routes need of the rest of the daemon.
+import type { MountRegistry } from '../mount/registry.ts';
+import type { Logger } from '../util/logger.ts';
+
+/** The daemon, as the HTTP interface sees it. */
+export interface HttpServices {
+  readonly registry: MountRegistry;
+  readonly version: string;
+  readonly startedAtMs: number;
+  readonly storePath: string;
+  readonly log: Logger;
+}

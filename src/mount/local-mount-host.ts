@@ -1,0 +1,340 @@
+// Serves mounts in this process: upstream, store, layer, overlay and FUSE put together, once for each mount.
+import { chown, mkdir, rmdir } from 'node:fs/promises';
+import type { FuseMount, MountFilesystem } from '../fuse/fuse-mount.ts';
+import { listMounts } from '../fuse/kernel/mountinfo.ts';
+import type { Layer } from '../layers/layer.ts';
+import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
+import type { ObjectSource } from '../objects/object-source.ts';
+import { createOverlay } from '../overlay/overlay.ts';
+import { UpstreamError } from '../upstream/upstream-error.ts';
+import type { Snapshot, Upstream } from '../upstream/upstream.ts';
+import { ErrnoError } from '../util/errno.ts';
+import type { Logger } from '../util/logger.ts';
+import { isWithin } from '../util/path-within.ts';
+import { clearDeadMount, detachMount } from './dead-mount.ts';
+import { MountError } from './mount-error.ts';
+import type { MountEnd, MountHost, MountReport, MountSnapshot, MountSpec } from './mount-host.ts';
+import { describeMountUsers, findMountUsers } from './mount-users.ts';
+import {
+  checkMountpoint,
+  makeMountpoint,
+  removeFolders,
+  resolveMountpoint,
+  type MountpointRules,
+} from './mountpoint.ts';
+
+/** How long the server may take until a mount is ready, in milliseconds. */
+const MOUNT_TIMEOUT_MS = 120_000;
+const MAX_FAULTS = 20;
+
+/** The parts that all mounts share. The caller closes them, after the host. */
+export interface LocalMountHostOptions {
+  readonly upstream: Upstream;
+  readonly objects: ObjectSource;
+  readonly mountFilesystem: MountFilesystem;
+  /** What the upstream has transferred so far. */
+  readonly traffic: () => { readonly fetchedBytes: number; readonly requests: number };
+  readonly rules: MountpointRules;
+  readonly log: Logger;
+}
+
+/** Makes the host. */
+export function createLocalMountHost(options: LocalMountHostOptions): MountHost {
+  return new LocalMountHost(options);
+}
+
+/** A mount that is served. */
+interface Served {
+  readonly spec: MountSpec;
+  readonly snapshot: MountSnapshot;
+  /** Resolved. */
+  readonly mountpoint: string;
+  readonly ownsMountpoint: boolean;
+  readonly fuse: FuseMount;
+  readonly faults: string[];
+  /** Somebody here is unmounting it: its end is no surprise. */
+  unmounting: boolean;
+  /** Nothing uses it any more. */
+  ended: boolean;
+}
+
+class LocalMountHost implements MountHost {
+  readonly #options: LocalMountHostOptions;
+  readonly #trees = createTreeCache();
+  readonly #served = new Map<string, Served>();
+  /** Mounts in the making, by id. */
+  readonly #pending = new Map<string, Promise<unknown>>();
+  /** Mount points of those, so that two do not take the same one. */
+  readonly #taken = new Set<string>();
+  /** Upper folders of mounts that were detached, and that processes still use. */
+  readonly #lingering = new Set<string>();
+  readonly #listeners: ((id: string, end: MountEnd) => void)[] = [];
+  readonly #closing = new AbortController();
+
+  constructor(options: LocalMountHostOptions) {
+    this.#options = options;
+  }
+
+  async mount(spec: MountSpec): Promise<MountReport> {
+    if (this.#closing.signal.aborted) throw new MountError('internal', 'the daemon is stopping');
+    if (this.#served.has(spec.id) || this.#pending.has(spec.id)) {
+      throw new MountError('internal', `mount ${spec.id} exists already`);
+    }
+    const mounting = this.#mount(spec);
+    this.#pending.set(
+      spec.id,
+      mounting.catch(() => undefined),
+    );
+    try {
+      return await mounting;
+    } finally {
+      this.#pending.delete(spec.id);
+    }
+  }
+
+  async unmount(id: string, { lazy = false }: { lazy?: boolean } = {}): Promise<void> {
+    const served = this.#served.get(id);
+    if (served === undefined) return;
+    served.unmounting = true;
+    try {
+      await served.fuse.unmount({ lazy });
+    } catch (error) {
+      if (isStillMounted(served)) {
+        served.unmounting = false;
+        throw await unmountError(served, error);
+      }
+      // It is gone from here, and only another mount namespace holds it: as after a lazy unmount.
+    }
+    if (!served.ended) this.#linger(served);
+    await this.#forget(served);
+  }
+
+  report(id: string): MountReport | undefined {
+    const served = this.#served.get(id);
+    if (served === undefined) return undefined;
+    const { snapshot, mountpoint, ownsMountpoint, faults } = served;
+    return {
+      id,
+      commit: snapshot.commit,
+      snapshot,
+      mountpoint,
+      ownsMountpoint,
+      ...this.#options.traffic(),
+      faults: [...faults],
+    };
+  }
+
+  onEnded(listener: (id: string, end: MountEnd) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  async clearDead(mountpoint: string): Promise<void> {
+    const path = await resolveMountpoint(mountpoint, { reserved: [], allowed: [] });
+    if (!this.#isOurs(path)) await clearDeadMount(path);
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new MountError('internal', 'the daemon is stopping'));
+    await Promise.all(this.#pending.values());
+    await Promise.all([...this.#served.values()].map((served) => this.#closeOne(served)));
+  }
+
+  async #mount(spec: MountSpec): Promise<MountReport> {
+    const mountpoint = await resolveMountpoint(spec.mountpoint, this.#options.rules);
+    if (this.#isOurs(mountpoint)) {
+      throw new MountError(
+        'invalid',
+        `${mountpoint} is the mount point of another mount; choose another folder`,
+      );
+    }
+    if (this.#lingering.has(spec.upperDir)) {
+      throw new MountError(
+        'invalid',
+        'processes still use the earlier mount of the same job; end them, then mount again',
+      );
+    }
+    this.#taken.add(mountpoint);
+    try {
+      await clearDeadMount(mountpoint);
+      await checkMountpoint(mountpoint);
+      const { layer, snapshot } = await this.#openLayer(spec);
+      const made = await makeMountpoint(mountpoint, spec);
+      try {
+        await this.#serve(spec, { layer, snapshot, mountpoint, owns: made.length > 0 });
+      } catch (error) {
+        await removeFolders(made);
+        throw error;
+      }
+    } finally {
+      this.#taken.delete(mountpoint);
+    }
+    return this.report(spec.id) as MountReport;
+  }
+
+  /** Finds out what the path is, and learns its root folder: the first listing must not be the first to fail. */
+  async #openLayer(spec: MountSpec): Promise<{ layer: Layer; snapshot: Snapshot }> {
+    const { upstream, objects, log } = this.#options;
+    const signal = AbortSignal.any([AbortSignal.timeout(MOUNT_TIMEOUT_MS), this.#closing.signal]);
+    const path = Buffer.from(spec.path).toString('latin1');
+    const known = spec.snapshot;
+    try {
+      const { commit } = spec;
+      const snapshot: Snapshot =
+        known === undefined
+          ? await upstream.resolve(path, commit === undefined ? { signal } : { signal, commit })
+          : { ...known, path };
+      const layer = createMonorepoLayer({
+        snapshot,
+        objects,
+        trees: this.#trees,
+        onWarning: (message) => log.warn(message, { path: spec.path }),
+      });
+      await layer.list(layer.root, { signal });
+      return { layer, snapshot };
+    } catch (error) {
+      if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
+      const { message } = error as Error;
+      if (error instanceof UpstreamError && error.kind === 'not-found') {
+        throw new MountError('not-found', `cannot mount ${spec.path}: ${message}`, { cause: error });
+      }
+      const isServer = error instanceof UpstreamError || error instanceof ErrnoError || signal.aborted;
+      const reason = signal.aborted
+        ? `${upstream.url} took longer than ${MOUNT_TIMEOUT_MS / 1000} s`
+        : message;
+      throw new MountError(isServer ? 'upstream' : 'internal', `cannot mount ${spec.path}: ${reason}`, {
+        cause: error,
+      });
+    }
+  }
+
+  /** Mounts, and keeps the mount. */
+  async #serve(
+    spec: MountSpec,
+    parts: { layer: Layer; snapshot: Snapshot; mountpoint: string; owns: boolean },
+  ): Promise<void> {
+    const { mountFilesystem, log } = this.#options;
+    const { layer, mountpoint, snapshot } = parts;
+    const { upperDir, workDir, uid, gid } = spec;
+    const madeUpper = await makeUpper(spec);
+    const faults: string[] = [];
+    let fuse: FuseMount;
+    try {
+      fuse = await mountFilesystem(
+        (notifier) => createOverlay({ layer, upperDir, workDir, uid, gid, notifier }),
+        {
+          mountpoint,
+          source: `scorpio:${spec.path}`,
+          allowOther: spec.allowOther,
+          onFault: (operation, error) => {
+            const { message } = error as Error;
+            faults.push(`${operation}: ${message}`);
+            if (faults.length > MAX_FAULTS) faults.shift();
+            log.warn('a file operation failed', { mountpoint, operation, error });
+          },
+        },
+      );
+    } catch (error) {
+      if (madeUpper) await rmdir(upperDir).catch(() => undefined);
+      throw new MountError('fuse', `cannot mount at ${mountpoint}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+    const served: Served = {
+      spec,
+      snapshot: { commit: snapshot.commit, tree: snapshot.tree, time: snapshot.time },
+      mountpoint,
+      ownsMountpoint: parts.owns || spec.ownsMountpoint === true,
+      fuse,
+      faults,
+      unmounting: false,
+      ended: false,
+    };
+    this.#served.set(spec.id, served);
+    void fuse.ended.then(() => this.#onEnd(served));
+  }
+
+  /** The mount is gone; unless somebody here wanted that, tells the listeners. */
+  async #onEnd(served: Served): Promise<void> {
+    served.ended = true;
+    if (served.unmounting) return;
+    served.unmounting = true;
+    const died = isStillMounted(served);
+    if (died) {
+      await detachMount(served.mountpoint).catch((error: unknown) => {
+        this.#options.log.error('cannot clear a mount that broke', { mountpoint: served.mountpoint, error });
+      });
+    }
+    await this.#forget(served);
+    for (const listener of this.#listeners) listener(served.spec.id, died ? 'died' : 'unmounted');
+  }
+
+  async #closeOne(served: Served): Promise<void> {
+    const { log } = this.#options;
+    const { mountpoint, spec } = served;
+    try {
+      await this.unmount(spec.id).catch(async (error: unknown) => {
+        log.warn('detaching a mount that is in use; what was written is kept', { mountpoint, error });
+        await this.unmount(spec.id, { lazy: true });
+      });
+    } catch (error) {
+      log.error('cannot unmount', { mountpoint, error });
+    }
+  }
+
+  /** Keeps the upper folder from being mounted again while processes use the detached mount. */
+  #linger(served: Served): void {
+    const { upperDir } = served.spec;
+    this.#lingering.add(upperDir);
+    void served.fuse.ended.then(() => this.#lingering.delete(upperDir));
+  }
+
+  async #forget(served: Served): Promise<void> {
+    this.#served.delete(served.spec.id);
+    if (served.ownsMountpoint && !isStillMounted(served)) await removeFolders([served.mountpoint]);
+  }
+
+  #isOurs(mountpoint: string): boolean {
+    if (this.#taken.has(mountpoint)) return true;
+    return [...this.#served.values()].some((served) => served.mountpoint === mountpoint);
+  }
+}
+
+/** Makes the upper folder where it is missing: the root of the mount, so it belongs to the user. */
+async function makeUpper({ upperDir, uid, gid }: MountSpec): Promise<boolean> {
+  try {
+    const made = (await mkdir(upperDir, { recursive: true, mode: 0o755 })) !== undefined;
+    if (made && process.geteuid?.() === 0) await chown(upperDir, uid, gid);
+    return made;
+  } catch (error) {
+    throw new MountError(
+      'internal',
+      `cannot make the upper folder ${upperDir}: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Whether the kernel still shows the mount, be it dead or alive. */
+function isStillMounted({ mountpoint, fuse }: Served): boolean {
+  const found = listMounts().filter((mount) => mount.mountpoint === mountpoint);
+  return found.some((mount) => mount.minor === fuse.connection);
+}
+
+async function unmountError({ mountpoint }: Served, error: unknown): Promise<MountError> {
+  if (!(error instanceof ErrnoError) || error.code !== 'EBUSY') {
+    const { message } = error as Error;
+    return new MountError('fuse', `cannot unmount ${mountpoint}: ${message}`, { cause: error });
+  }
+  const users = await findMountUsers(mountpoint);
+  const inner = listMounts().find(
+    (mount) => mount.mountpoint !== mountpoint && isWithin(mount.mountpoint, mountpoint),
+  );
+  const holders = [
+    ...(users.length > 0 ? [describeMountUsers(users)] : []),
+    ...(inner === undefined ? [] : [`a mount at ${inner.mountpoint}`]),
+  ];
+  const by = holders.length > 0 ? holders.join(' and ') : 'a process that this user may not see';
+  return new MountError('busy', `${mountpoint} is in use by ${by}`, { cause: error, users });
+}
