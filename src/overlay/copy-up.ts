@@ -11,6 +11,7 @@ import {
   mkdirAt,
   O_PATH,
   openAt,
+  readDirectory,
   type Stat,
   statAt,
   symlinkAt,
@@ -19,6 +20,7 @@ import {
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
 import { need } from './pending.ts';
+import type { UpperPlace } from './upper.ts';
 
 const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 
@@ -28,6 +30,13 @@ const { S_IFMT, S_IFLNK } = constants;
 export function copyUpDirectory(core: OverlayCore, inode: Inode): number {
   if (!inode.upper) build(core, inode, (temporary) => mkdirAt(core.upper.workFd, temporary, 0o700));
   return core.upper.folder(inode);
+}
+
+/** Gives an upper folder that was never used the attributes of the lower root, as if that had been copied up. */
+export function adoptRoot(core: OverlayCore, root: Inode): void {
+  const fd = core.upper.folder(root);
+  const isFresh = core.upper.format.read(fd, '').origin === undefined && readDirectory(fd).length === 0;
+  if (isFresh && root.lower !== undefined) dressAt(core, root, { dirfd: fd, name: '' });
 }
 
 /**
@@ -144,16 +153,18 @@ function makeFile(core: OverlayCore, temporary: string, size: number): void {
   }
 }
 
-/** Gives an object in the work folder the attributes that the lower one has. */
-function dress(core: OverlayCore, inode: Inode, temporary: string): void {
-  const { workFd, format } = core.upper;
-  const { layer, owner } = core;
+/** Gives an upper object the attributes that the lower one has. */
+function dressAt(
+  { layer, owner, upper, mayChown }: OverlayCore,
+  inode: Inode,
+  { dirfd, name }: UpperPlace,
+): void {
   const lower = inode.lower as LayerEntry;
-  format.setOrigin(workFd, temporary, { ino: inode.ino, id: lower.id });
-  if (core.mayChown) chownAt(workFd, temporary, owner.uid, owner.gid);
-  if ((lower.mode & S_IFMT) !== S_IFLNK) chmodAt(workFd, temporary, lower.mode & 0o7777);
+  upper.format.setOrigin(dirfd, name, { ino: inode.ino, id: lower.id });
+  if (mayChown) chownAt(dirfd, name, owner.uid, owner.gid);
+  if ((lower.mode & S_IFMT) !== S_IFLNK) chmodAt(dirfd, name, lower.mode & 0o7777);
   const time = { seconds: layer.time, nanoseconds: 0 };
-  utimensAt(workFd, temporary, time, time);
+  utimensAt(dirfd, name, time, time);
 }
 
 /**
@@ -166,7 +177,7 @@ function build(core: OverlayCore, inode: Inode, make: (temporary: string) => voi
   const temporary = upper.temporaryName();
   try {
     make(temporary);
-    dress(core, inode, temporary);
+    dressAt(core, inode, { dirfd: upper.workFd, name: temporary });
     if (parentFd < 0) {
       inode.pinned = openAt(upper.workFd, temporary, O_PATH | constants.O_NOFOLLOW);
       upper.discard(temporary);

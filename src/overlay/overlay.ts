@@ -18,6 +18,7 @@ import { ErrnoError } from '../util/errno.ts';
 import { closeFd, openAt, readlinkAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
 import { getxattr, listxattr, removexattr, setattr, setxattr } from './attributes.ts';
+import { adoptRoot } from './copy-up.ts';
 import { OverlayCore, TTL_SECONDS } from './core.ts';
 import { link, mkdir, mknod, symlink } from './create.ts';
 import { FileHandles } from './handles.ts';
@@ -49,7 +50,9 @@ export interface OverlayOptions {
 export function createOverlay(options: OverlayOptions): Filesystem {
   const upper = UpperLayer.open(options.upperDir, options.workDir);
   const owner = { uid: options.uid, gid: options.gid };
-  return new Overlay(new OverlayCore(options.layer, upper, owner, options.notifier));
+  const core = new OverlayCore(options.layer, upper, owner, options.notifier);
+  adoptRoot(core, core.inode(1));
+  return new Overlay(core);
 }
 
 class Overlay implements Filesystem {
