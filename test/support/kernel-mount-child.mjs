@@ -43,15 +43,23 @@ try {
   process.disconnect?.();
 }
 
+let running = 0;
+let isOver = false;
+// Nothing but the channel may keep the process alive after the end: that it goes away then is part of the test.
+const leaveWhenDone = () => isOver && running === 0 && process.disconnect?.();
+
 process.on('message', async ({ id, command, ...rest }) => {
+  running++;
   try {
     tell({ id, result: await commands[command](rest) });
   } catch (error) {
     tell({ id, error: describe(error) });
   }
+  running--;
+  leaveWhenDone();
 });
 void mount?.ended.then(() => {
   tell({ event: 'ended', destroyed });
-  // Nothing else may keep the process alive: that it goes away now is part of the test.
-  process.disconnect?.();
+  isOver = true;
+  leaveWhenDone();
 });

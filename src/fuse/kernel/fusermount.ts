@@ -23,6 +23,11 @@ const complaints: readonly {
     hint: 'let root put a line `user_allow_other` into /etc/fuse.conf, or mount without allow_other',
   },
   {
+    pattern: /\/dev\/fuse.*denied/i,
+    errno: 'EACCES',
+    hint: 'let root open the device to users: `chmod 666 /dev/fuse`',
+  },
+  {
     pattern: /modprobe fuse|\/dev\/fuse/,
     errno: 'ENODEV',
     hint: 'load the kernel module (`modprobe fuse`); in a container, pass the device in (`--device /dev/fuse`)',
@@ -49,19 +54,23 @@ async function runHelper(
     const child = spawn(HELPER, args, {
       stdio: ['ignore', 'ignore', 'pipe', ...(socket === undefined ? [] : [socket])],
       env: { ...process.env, LC_ALL: 'C', ...(socket === undefined ? {} : { _FUSE_COMMFD: '3' }) },
-      timeout: HELPER_TIMEOUT_MS,
-      killSignal: 'SIGKILL',
     });
+    // Not the option of spawn: its timer runs on when the program is missing, and keeps the process alive.
+    const timer = setTimeout(() => child.kill('SIGKILL'), HELPER_TIMEOUT_MS);
     let complaint = '';
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       complaint += text;
     });
     child.on('error', (cause: NodeJS.ErrnoException) => {
+      clearTimeout(timer);
       const message =
         cause.code === 'ENOENT' ? `${HELPER} is not installed: \`apt-get install fuse3\`` : cause.message;
       reject(new ErrnoError('EPERM', `mounting needs root or ${HELPER}; ${message}`, { cause }));
     });
-    child.on('close', (code) => resolve({ ok: code === 0, complaint }));
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve({ ok: code === 0, complaint });
+    });
   });
 }
 
