@@ -44,7 +44,7 @@ function vitest(name, args, { command = [process.execPath], env = {}, cwd = root
     ...first,
     'node_modules/vitest/vitest.mjs',
     'run',
-    '--reporter=dot',
+    '--reporter=default',
     '--reporter=json',
     `--outputFile.json=${report}`,
     ...args,
@@ -53,7 +53,7 @@ function vitest(name, args, { command = [process.execPath], env = {}, cwd = root
     const child = spawn(program, all, {
       cwd,
       stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, ...env },
+      env: { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), ...env },
     });
     const timer = setTimeout(
       () => {

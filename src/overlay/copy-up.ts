@@ -90,11 +90,14 @@ export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext)
   if (inode.upper && !inode.isMetacopy) return;
   copyUpMetadata(core, inode, ctx);
   if (!inode.isMetacopy) return;
-  inode.copyUp = fillContent(core, inode).finally(() => {
+  const copyUp = fillContent(core, inode).finally(() => {
+    core.copyUps.delete(copyUp);
     inode.copyUp = undefined;
     core.dropIfUnused(inode);
   });
-  need(inode.copyUp);
+  core.copyUps.add(copyUp);
+  inode.copyUp = copyUp;
+  need(copyUp);
 }
 
 /**
@@ -103,7 +106,7 @@ export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext)
  * can interrupt it.
  */
 async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
-  const source = await core.layer.open(inode.lower as LayerEntry);
+  const source = await core.layer.open(inode.lower as LayerEntry, { signal: core.closing.signal });
   try {
     const { atime, mtime } = times(locate(core, inode));
     const target = openUpper(core, inode, constants.O_WRONLY);

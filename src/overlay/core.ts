@@ -30,6 +30,10 @@ export class OverlayCore {
   readonly notifier: KernelNotifier | undefined;
   /** Whether this process may give files to other users. */
   readonly mayChown: boolean = process.geteuid?.() === 0;
+  /** Copies of content that are under way. */
+  readonly copyUps: Set<Promise<void>> = new Set<Promise<void>>();
+  /** Aborted when the overlay ends. */
+  readonly closing: AbortController = new AbortController();
   readonly #inodes = new Map<number, Inode>();
   /** Upper objects with several names, by their inode number there: other names must find the same inode. */
   readonly #hardLinks = new Map<number, Inode>();
@@ -340,8 +344,10 @@ export class OverlayCore {
     for (const { parent, name } of inode.aliases ?? []) parent.directory?.children.delete(name);
   }
 
-  /** Forgets everything, at the end. */
-  close(): void {
+  /** Forgets everything, at the end: after the copies under way have ended. */
+  async close(): Promise<void> {
+    this.closing.abort();
+    await Promise.allSettled(this.copyUps);
     for (const inode of this.#inodes.values()) this.upper.releaseFolder(inode);
     this.#inodes.clear();
     this.upper.close();

@@ -242,9 +242,9 @@ class Overlay implements Filesystem {
     };
   }
 
-  destroy(): void {
+  async destroy(): Promise<void> {
     this.#files.close();
-    this.#core.close();
+    await this.#core.close();
   }
 
   /** A folder to list; one that was removed while it is open has no entries, not even `.`. */

@@ -21,6 +21,16 @@ class Pending extends Error {
   }
 }
 
+/**
+ * Whether an operation that can stop half-way (a listing) met something that is not there yet. What it waits for goes
+ * on; the next call meets its outcome.
+ */
+export function isPending(error: unknown): boolean {
+  if (!(error instanceof Pending)) return false;
+  error.promise.catch(() => undefined);
+  return true;
+}
+
 /** The value, if it is known; else suspends the operation until it is. The next attempt must find it known. */
 export function need<T>(value: Awaitable<T>): T {
   if (value instanceof Promise) throw new Pending(value);

@@ -2,10 +2,12 @@
 import { constants } from 'node:fs';
 import type { CallContext, DirectorySink } from '../fuse/filesystem.ts';
 import type { Listing } from '../layers/layer.ts';
+import { ErrnoError } from '../util/errno.ts';
 import type { OverlayCore } from './core.ts';
 import { FIRST_COOKIE } from './directory-view.ts';
 import type { Inode } from './inode.ts';
 import { lowerIno } from './inode-numbers.ts';
+import { isPending } from './pending.ts';
 
 const { S_IFMT, S_IFDIR } = constants;
 
@@ -62,9 +64,20 @@ function each(
   const view = core.view(inode, ctx);
   if (offset < 1 && !sink.add('.', inode.ino, S_IFDIR, 1)) return;
   if (offset < 2 && !sink.add('..', inode.parent?.ino ?? inode.ino, S_IFDIR, 2)) return;
-  for (let position = view.seek(Math.max(offset, FIRST_COOKIE)); position < view.length; position++) {
+  const start = view.seek(Math.max(offset, FIRST_COOKIE));
+  for (let position = start; position < view.length; position++) {
     const name = view.nameAt(position);
-    if (name !== undefined && !add(name, view.cookieAt(position) + 1)) return;
+    if (name === undefined) continue;
+    const next = view.cookieAt(position) + 1;
+    try {
+      if (!add(name, next)) return;
+    } catch (error) {
+      // What the sink took must not be offered again: it ends here, and the next call begins with this entry.
+      if (isPending(error) && (position > start || offset < 2)) return;
+      if (!(error instanceof ErrnoError)) throw error;
+      // One object that cannot be described does not make the folder unreadable: a stat of it meets the error.
+      if (!sink.add(name, lowerIno(name), inode.directory?.upperNames?.get(name) ?? 0, next)) return;
+    }
   }
 }
 

@@ -91,7 +91,8 @@ function move(
     renameAt(fromFd, from.name, toFd, to.name);
   }
   if (target !== undefined) {
-    core.nameRemoved(to.parent, to.name, false);
+    // The name stays, and keeps its place in listings.
+    to.parent.directory?.children.delete(to.name);
     core.dropName(target, to.parent, to.name);
   }
   core.nameRemoved(from.parent, from.name, leaveWhiteout);
