@@ -30,73 +30,123 @@ export interface LastCommitsOptions {
  * leaves out commits in which the whole path stayed the same, so a long history of other folders costs little.
  */
 export async function findLastCommits(options: LastCommitsOptions): Promise<Map<string, ObjectId>> {
-  const found = new Map<string, ObjectId>();
-  /** Names that the search has followed to a commit that is not worked on yet. */
-  const searched = new Map<ObjectId, string[]>();
-  /** Commits that came before a search reached them, with their parents: clocks of committers disagree. */
-  const early = new Map<ObjectId, readonly ObjectId[]>();
-  let open = 0;
+  const search = new Search(options.stateAt);
+  const limit = limitOf(options.path);
+  if (limit !== undefined) {
+    await walk(options, search, limit);
+    if (search.isDone || options.signal.aborted) return search.found;
+    search.restart();
+  }
+  // Git itself does not find paths in trees that are not in its order, and arguments of a process are UTF-8 here: then
+  // the walk takes in all commits, which is slower and needs no path.
+  await walk(options, search, []);
+  return search.found;
+}
 
-  async function visit(first: ObjectId, firstParents: readonly ObjectId[]): Promise<void> {
+function limitOf(path: string): string[] | undefined {
+  const bytes = Buffer.from(path, 'latin1');
+  return path !== '' && isUtf8(bytes) ? [bytes.toString('utf8')] : undefined;
+}
+
+/** Follows names from commit to parent as the commits arrive. */
+class Search {
+  readonly found = new Map<string, ObjectId>();
+  readonly #stateAt: LastCommitsOptions['stateAt'];
+  /** Names that were followed to a commit that is not worked on yet. */
+  readonly #sought = new Map<ObjectId, string[]>();
+  /** Commits that came before a name was followed to them, with their parents: clocks of committers disagree. */
+  readonly #early = new Map<ObjectId, readonly ObjectId[]>();
+  #open: number | undefined;
+
+  constructor(stateAt: LastCommitsOptions['stateAt']) {
+    this.#stateAt = stateAt;
+  }
+
+  /** Whether all names were found. */
+  get isDone(): boolean {
+    return this.#open === 0;
+  }
+
+  /** Forgets everything but the way to look. */
+  restart(): void {
+    this.found.clear();
+    this.#sought.clear();
+    this.#early.clear();
+    this.#open = undefined;
+  }
+
+  /** The next commit of the walk. The first one has everything as it is at the start of the search. */
+  async visit(first: ObjectId, firstParents: readonly ObjectId[], names: Iterable<string>): Promise<void> {
+    if (this.#open === undefined) {
+      const all = [...names];
+      this.#open = all.length;
+      this.#sought.set(first, all);
+    }
     const stack: [ObjectId, readonly ObjectId[]][] = [[first, firstParents]];
     for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
       const [commit, parents] = next;
-      const names = searched.get(commit);
-      if (names === undefined) {
-        early.set(commit, parents);
+      const sought = this.#sought.get(commit);
+      if (sought === undefined) {
+        this.#early.set(commit, parents);
         continue;
       }
-      searched.delete(commit);
-      const own = await options.stateAt(commit);
-      const states = await Promise.all(parents.map((parent) => options.stateAt(parent)));
-      for (const name of names) {
-        const same = states.findIndex((state) => state.get(name) === own.get(name));
-        const parent = parents[same];
-        if (parent === undefined) {
-          found.set(name, commit);
-          open--;
-        } else {
-          const others = searched.get(parent);
-          if (others === undefined) searched.set(parent, [name]);
-          else others.push(name);
-        }
-      }
+      this.#sought.delete(commit);
+      await this.#follow(commit, parents, sought);
       for (const parent of parents) {
-        const grandparents = early.get(parent);
-        if (grandparents === undefined || !searched.has(parent)) continue;
-        early.delete(parent);
+        const grandparents = this.#early.get(parent);
+        if (grandparents === undefined || !this.#sought.has(parent)) continue;
+        this.#early.delete(parent);
         stack.push([parent, grandparents]);
       }
     }
   }
 
-  const git = spawnGit(revListArguments(options));
+  async #follow(commit: ObjectId, parents: readonly ObjectId[], names: readonly string[]): Promise<void> {
+    const own = await this.#stateAt(commit);
+    const states = await Promise.all(parents.map((parent) => this.#stateAt(parent)));
+    for (const name of names) {
+      const parent = parents[states.findIndex((state) => state.get(name) === own.get(name))];
+      if (parent === undefined) {
+        this.found.set(name, commit);
+        this.#open = (this.#open ?? 0) - 1;
+        continue;
+      }
+      const others = this.#sought.get(parent);
+      if (others === undefined) this.#sought.set(parent, [name]);
+      else others.push(name);
+    }
+  }
+}
+
+async function walk(options: LastCommitsOptions, search: Search, limit: readonly string[]): Promise<void> {
+  const { gitDirectory, commit, names, signal } = options;
+  if (signal.aborted) return;
+  const git = spawnGit([
+    `--git-dir=${gitDirectory}`,
+    '--literal-pathspecs',
+    'rev-list',
+    '--parents',
+    commit,
+    '--',
+    ...limit,
+  ]);
   const stop = () => git.kill();
-  options.signal.addEventListener('abort', stop, { once: true });
+  signal.addEventListener('abort', stop, { once: true });
   try {
     git.child.stdin.end();
     git.child.on('error', stop);
-    let started = false;
     for await (const line of linesOf(git.child.stdout)) {
-      if (options.signal.aborted) break;
-      const [commit = '', ...parents] = line.split(' ');
-      if (!started) {
-        // The newest commit in which the path differs: all is still as in `options.commit`.
-        started = true;
-        const names = [...options.names];
-        open = names.length;
-        searched.set(commit, names);
-      }
-      await visit(commit, parents);
-      if (open === 0) break;
+      if (signal.aborted) break;
+      const [id = '', ...parents] = line.split(' ');
+      await search.visit(id, parents, names);
+      if (search.isDone) break;
     }
   } catch (error) {
-    if (!options.signal.aborted) throw error;
+    if (!signal.aborted) throw error;
   } finally {
-    options.signal.removeEventListener('abort', stop);
+    signal.removeEventListener('abort', stop);
     git.kill();
   }
-  return found;
 }
 
 async function* linesOf(input: Readable): AsyncGenerator<string> {
@@ -106,11 +156,4 @@ async function* linesOf(input: Readable): AsyncGenerator<string> {
     rest = lines.pop() ?? '';
     yield* lines;
   }
-}
-
-function revListArguments({ gitDirectory, commit, path }: LastCommitsOptions): string[] {
-  // Arguments of a process are UTF-8 here. For other names the walk takes in all commits: slower, with the same result.
-  const expressible = path !== '' && isUtf8(Buffer.from(path, 'latin1'));
-  const limit = expressible ? ['--', Buffer.from(path, 'latin1').toString('utf8')] : ['--'];
-  return [`--git-dir=${gitDirectory}`, '--literal-pathspecs', 'rev-list', '--parents', commit, ...limit];
 }

@@ -29,6 +29,8 @@ export function createApp(view: RepositoryView, log: Logger | undefined): Fastif
     frameworkErrors: (_error, _request, reply) => void notSupported(reply as unknown as FastifyReply),
   });
   app.server.maxConnections = CONNECTIONS_MAX;
+  // The framework takes text as well; here a body is JSON, or it is refused.
+  app.removeAllContentTypeParsers();
   app.addContentTypeParser(
     /^application\/(?:[\w.-]+\+)?json/u,
     { parseAs: 'string' },

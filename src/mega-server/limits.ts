@@ -12,7 +12,7 @@ export function idsBodyBytes(ids: number): number {
 }
 
 /** Blobs up to this many bytes are read into memory by the shared git processes; larger ones are streamed. */
-export const SMALL_BLOB_BYTES = 256 * 1024;
+export const SMALL_BLOB_BYTES: number = 256 * 1024;
 
 /** The largest file that is sent as text in JSON; larger ones are to be had as bytes. */
-export const TEXT_BLOB_BYTES_MAX = 16 * 1024 * 1024;
+export const TEXT_BLOB_BYTES_MAX: number = 16 * 1024 * 1024;

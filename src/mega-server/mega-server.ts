@@ -42,7 +42,9 @@ const CLOSE_GRACE_MS = 1000;
 
 /** Starts a server. Rejects with MegaServerError when the repository cannot be served or the address not be listened at. */
 export async function createMegaServer(options: MegaServerOptions): Promise<MegaServer> {
-  const { host = '127.0.0.1', port, branch, log } = options;
+  const { port, branch, log } = options;
+  // For this name the framework would open a second listener (::1), which it does not close with its connections.
+  const host = options.host === undefined || options.host === 'localhost' ? '127.0.0.1' : options.host;
   const objects = new GitObjects(await openRepository(options.repo), log);
   try {
     const view = new RepositoryView(objects, headRef(branch));

@@ -14,7 +14,7 @@ export function queryOf(url: string | undefined): Query {
 
 /**
  * Parses a query string to binary strings: `%xx` is a byte, `+` a space, and a percent sign that starts no escape
- * stands for itself. What a URL must not hold unescaped, but some clients send, is taken as the bytes it is.
+ * stands for itself.
  *
  * @throws RequestError 400 when a parameter is there twice.
  */

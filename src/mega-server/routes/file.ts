@@ -35,6 +35,10 @@ export function registerFileRoutes(app: FastifyInstance, view: RepositoryView): 
     exposeHeadRoute: false,
     handler: async (request, reply) => {
       const { oid } = request.params;
+      if (oid === '') {
+        reply.callNotFound();
+        return reply;
+      }
       if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/iu.test(oid))
         throw new RequestError(500, `not an object id: ${oid}`);
       // The expression for 64 digits names nothing: the repository has SHA-1 ids.
