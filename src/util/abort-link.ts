@@ -1,4 +1,5 @@
 // One abort signal that follows several others, and lets go of them.
+import { setMaxListeners } from 'node:events';
 
 /** A signal that aborts with the first of its sources, or by itself. */
 export interface AbortLink {
@@ -12,6 +13,8 @@ export interface AbortLink {
 /** Links to the sources that are there. `AbortSignal.any` would keep every link alive as long as its sources. */
 export function linkAbort(...sources: readonly (AbortSignal | undefined)[]): AbortLink {
   const controller = new AbortController();
+  // Many requests at once may share a signal: Node would warn of a leak, which `unlink` prevents.
+  setMaxListeners(0, controller.signal);
   const detach: (() => void)[] = [];
   for (const source of sources) {
     if (source === undefined) continue;
@@ -19,6 +22,7 @@ export function linkAbort(...sources: readonly (AbortSignal | undefined)[]): Abo
       controller.abort(source.reason);
       break;
     }
+    setMaxListeners(0, source);
     const follow = (): void => controller.abort(source.reason);
     source.addEventListener('abort', follow, { once: true });
     detach.push(() => source.removeEventListener('abort', follow));

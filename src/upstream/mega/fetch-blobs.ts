@@ -19,6 +19,9 @@ const PARALLEL_BATCHES = 4;
 /** Fewer than these are not worth being spread. */
 const MIN_BATCH = 16;
 
+/** More than these hold up the server and its other clients for no gain. */
+const MAX_BATCH = 1_000;
+
 /** Called once for each id, with the error that it met. */
 type Done = (id: ObjectId, error: Error | undefined) => void | Promise<void>;
 
@@ -68,7 +71,11 @@ export async function fetchBlobs(
     if (open.size === 0) return;
     const { features, maxBlobs } = await capabilities.get(request);
     if (features.has('blob-batch')) {
-      const length = Math.min(maxBlobs, Math.max(MIN_BATCH, Math.ceil(open.size / PARALLEL_BATCHES)));
+      const length = Math.min(
+        maxBlobs,
+        MAX_BATCH,
+        Math.max(MIN_BATCH, Math.ceil(open.size / PARALLEL_BATCHES)),
+      );
       await eachRequest(chunksOf([...open], length), PARALLEL_BATCHES, request, (batch, linked) =>
         fetchBatch(job, batch, linked),
       );

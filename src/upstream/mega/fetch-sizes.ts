@@ -14,6 +14,9 @@ import type { MegaHttp } from './mega-http.ts';
 /** Batches under way at once. */
 const PARALLEL_BATCHES = 4;
 
+/** Ids in one batch, whatever the server allows: a batch has to end within the deadline of one request. */
+const MAX_BATCH = 10_000;
+
 /** The server has no such route. */
 export function isRouteMissing(error: unknown): boolean {
   return error instanceof UpstreamError && (error.status === 404 || error.status === 405);
@@ -40,11 +43,16 @@ export async function fetchSizes(
   const { features, maxSizes } = await capabilities.get(request);
   if (features.has('blob-sizes')) {
     try {
-      await eachRequest(chunksOf([...asked], maxSizes), PARALLEL_BATCHES, request, async (oids, linked) => {
-        const found = await fetchBatch(http, oids, linked);
-        for (const [index, size] of found.entries())
-          if (size !== null) sizes.set(oids[index] as ObjectId, size);
-      });
+      await eachRequest(
+        chunksOf([...asked], Math.min(maxSizes, MAX_BATCH)),
+        PARALLEL_BATCHES,
+        request,
+        async (oids, linked) => {
+          const found = await fetchBatch(http, oids, linked);
+          for (const [index, size] of found.entries())
+            if (size !== null) sizes.set(oids[index] as ObjectId, size);
+        },
+      );
       return sizes;
     } catch (error) {
       if (!isRouteMissing(error)) throw error;

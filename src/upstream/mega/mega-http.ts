@@ -185,6 +185,8 @@ export function createMegaHttp(options: MegaHttpOptions): MegaHttp {
         },
         body: json ?? null,
         signal,
+        // undici would close the connection after every HEAD, in case a server sends a body with it.
+        reset: false,
       });
     } catch (error) {
       throw describeFailure(error, state);
