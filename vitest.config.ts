@@ -6,6 +6,9 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
 });
 
+// Tests that mount are watched over, and none starts while another may still unmount.
+const mounting = { fileParallelism: false, globalSetup: ['test/support/global-setup.ts'] };
+
 const config: ReturnType<typeof defineConfig> = defineConfig({
   cacheDir: process.env['SCORPIO_VITEST_CACHE'] ?? 'node_modules/.vite',
   test: {
@@ -16,9 +19,9 @@ const config: ReturnType<typeof defineConfig> = defineConfig({
     projects: [
       project('unit'),
       project('conformance'),
-      project('mounted', { fileParallelism: false }),
-      project('model', { fileParallelism: false, testTimeout: 300_000 }),
-      project('e2e', { fileParallelism: false, testTimeout: 300_000 }),
+      project('mounted', mounting),
+      project('model', { ...mounting, testTimeout: 300_000 }),
+      project('e2e', { ...mounting, testTimeout: 300_000 }),
     ],
   },
 });
