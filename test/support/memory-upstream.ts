@@ -44,6 +44,8 @@ export class MemoryUpstream implements Upstream {
   readonly calls: UpstreamCall[] = [];
   /** Ids whose requests were aborted. */
   readonly aborted: ObjectId[] = [];
+  /** What `resolve` answers, whatever the path. */
+  head: Snapshot | undefined;
   /** What every call waits for first. */
   gate: ((call: UpstreamCall) => Promise<void> | undefined) | undefined;
   /** What a call fails with. */
@@ -99,7 +101,8 @@ export class MemoryUpstream implements Upstream {
 
   resolve(_path: string, request: UpstreamRequest = {}): Promise<Snapshot> {
     return this.#serve('resolve', [], request, () => {
-      throw new UpstreamError('not-found', 'memory: there are only trees here');
+      if (this.head === undefined) throw new UpstreamError('not-found', 'memory: there is no commit');
+      return this.head;
     });
   }
 

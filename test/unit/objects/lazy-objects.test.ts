@@ -32,6 +32,9 @@ afterEach(async () => {
 
 const location = () => ({ snapshot: upstream.snapshot('a'.repeat(40)), path: '' });
 
+const open = async (id: string, signal?: AbortSignal): Promise<number> =>
+  objects.openBlob(id, signal === undefined ? {} : { signal });
+
 async function read(id: string, options: Parameters<LazyObjects['openBlob']>[1] = {}): Promise<Buffer> {
   const fd = await objects.openBlob(id, options);
   try {
@@ -48,7 +51,7 @@ describe('blobs', () => {
   test('32 who open the same cold blob cost one fetch, and get descriptors of their own', async () => {
     const content = randomBytes(200_000);
     const id = upstream.addBlob(content);
-    const opened = Array.from({ length: 32 }, () => objects.openBlob(id));
+    const opened = Array.from({ length: 32 }, () => open(id));
     const fds = await Promise.all(opened);
     expect(new Set(fds).size).toBe(32);
     for (const fd of fds) {
@@ -117,7 +120,7 @@ describe('blobs', () => {
     const gate = createGate();
     upstream.midway = () => gate.opened;
     const [first, second] = [new AbortController(), new AbortController()];
-    const waits = Promise.allSettled([first, second].map(({ signal }) => objects.openBlob(id, { signal })));
+    const waits = Promise.allSettled([first, second].map(({ signal }) => open(id, signal)));
     await settle();
     expect(folder.temporaryFiles()).toHaveLength(1);
     first.abort();
@@ -141,8 +144,7 @@ describe('blobs', () => {
     process.on('warning', listen);
     const id = upstream.addBlob('popular');
     const { signal } = new AbortController();
-    for (const fd of await Promise.all(Array.from({ length: 100 }, () => objects.openBlob(id, { signal }))))
-      closeSync(fd);
+    for (const fd of await Promise.all(Array.from({ length: 100 }, () => open(id, signal)))) closeSync(fd);
     await settle();
     process.off('warning', listen);
     expect(emitted).toEqual([]);
