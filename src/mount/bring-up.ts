@@ -63,13 +63,13 @@ export function createBringUp({ host, table, retries, allowOther }: BringUpOptio
     await table.save();
     await mount(record);
     record.established = true;
+    record.state = 'Ready';
     try {
       await table.save();
     } catch (error) {
       await host.unmount(record.mountId, { lazy: true });
       throw error;
     }
-    record.state = 'Ready';
   };
 
   const remount = async (record: MountRecord): Promise<void> => {

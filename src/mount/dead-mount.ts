@@ -60,7 +60,8 @@ export async function detachMount(mountpoint: string): Promise<void> {
  */
 async function isDead(mountpoint: string): Promise<boolean> {
   try {
-    await run('stat', ['-c', '%i', '--', mountpoint], {
+    // Of the filesystem: attributes of the root folder may still be in the kernel's cache, which outlives the process.
+    await run('stat', ['--file-system', '--format=%T', '--', mountpoint], {
       timeout: PROBE_TIMEOUT_MS,
       killSignal: 'SIGKILL',
       env: { ...process.env, LC_ALL: 'C' },
