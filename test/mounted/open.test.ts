@@ -1,5 +1,15 @@
 // open(2) and creat(2) on a real mount.
-import { closeSync, constants, openSync, readFileSync, readSync, statSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  openSync,
+  readFileSync,
+  readSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { expect, test } from 'vitest';
 import { codeOf, useMounts } from '../support/mounted.ts';
 
@@ -19,7 +29,11 @@ test('O_CREAT makes a file with the mode that the umask leaves', async () => {
   } finally {
     process.umask(before);
   }
-  expect(statSync(`${root}/new`)).toMatchObject({ size: 0, uid: process.getuid?.(), gid: process.getgid?.() });
+  expect(statSync(`${root}/new`)).toMatchObject({
+    size: 0,
+    uid: process.getuid?.(),
+    gid: process.getgid?.(),
+  });
   expect(statSync(`${root}/new`).mode & 0o7777).toBe(0o640);
 });
 
@@ -51,7 +65,9 @@ test('O_APPEND writes at the end of a lower file', async () => {
 
 test('O_NOFOLLOW of a symlink is ELOOP, O_DIRECTORY of a file ENOTDIR, writing a folder EISDIR', async () => {
   const root = await mounts.fresh();
-  expect(await codeOf(() => openSync(`${root}/link`, constants.O_RDONLY | constants.O_NOFOLLOW))).toBe('ELOOP');
+  expect(await codeOf(() => openSync(`${root}/link`, constants.O_RDONLY | constants.O_NOFOLLOW))).toBe(
+    'ELOOP',
+  );
   expect(await codeOf(() => openSync(`${root}/README.md`, constants.O_DIRECTORY))).toBe('ENOTDIR');
   expect(await codeOf(() => openSync(`${root}/docs`, 'w'))).toBe('EISDIR');
 });

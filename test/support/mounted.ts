@@ -1,7 +1,10 @@
 // A fresh mount for each mounted test, over one daemon for the whole file.
+import { statfsSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll } from 'vitest';
 import { createMountFixture, type MountFixture, type TestMount } from './mount-fixture.ts';
 import type { SeedTree } from './seed-tree.ts';
+
+const FUSE_SUPER_MAGIC = 0x65735546;
 
 /** Whether the tests run as root: they leave out what others may not do. */
 export const isRoot: boolean = process.getuid?.() === 0;
@@ -37,6 +40,8 @@ export function useMounts(seed?: SeedTree): Mounts {
     fresh: async () => {
       const mount = await fixture.mount();
       current.push(mount);
+      const { type } = statfsSync(mount.mountpoint);
+      if (type !== FUSE_SUPER_MAGIC) throw new Error(`${mount.mountpoint} is no FUSE mount (${type})`);
       return mount.mountpoint;
     },
   };

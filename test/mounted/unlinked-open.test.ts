@@ -1,0 +1,93 @@
+// Files that are open but have no name any more, on a real mount.
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readSync,
+  renameSync,
+  rmdirSync,
+  unlinkSync,
+  writeFileSync,
+  writeSync,
+  fchmodSync,
+} from 'node:fs';
+import { expect, test } from 'vitest';
+import { useMounts } from '../support/mounted.ts';
+import { python } from '../support/python.ts';
+
+const mounts = useMounts();
+
+function readAll(fd: number): string {
+  const buffer = Buffer.alloc(1000);
+  return buffer.toString('utf8', 0, readSync(fd, buffer, 0, 1000, 0));
+}
+
+test('a lower file is read after its removal', async () => {
+  const root = await mounts.fresh();
+  const fd = openSync(`${root}/README.md`, 'r');
+  unlinkSync(`${root}/README.md`);
+  expect(readAll(fd)).toBe('hello, lower\n');
+  expect(fstatSync(fd)).toMatchObject({ nlink: 0, size: 13 });
+  closeSync(fd);
+});
+
+test('a file is read, written, chmodded and grows after its removal, while another takes its name', async () => {
+  const root = await mounts.fresh();
+  const fd = openSync(`${root}/README.md`, 'r+');
+  unlinkSync(`${root}/README.md`);
+  writeFileSync(`${root}/README.md`, 'another');
+  writeSync(fd, 'HELLO', 0);
+  writeSync(fd, 'end', 20);
+  fchmodSync(fd, 0o600);
+  expect(readAll(fd)).toBe('HELLO, lower\n\0\0\0\0\0\0\0end');
+  expect(fstatSync(fd)).toMatchObject({ nlink: 0, size: 23 });
+  expect(fstatSync(fd).mode & 0o777).toBe(0o600);
+  closeSync(fd);
+  const other = openSync(`${root}/README.md`, 'r');
+  expect(readAll(other)).toBe('another');
+  closeSync(other);
+});
+
+test('a file that a rename replaced is read through the old handle', async () => {
+  const root = await mounts.fresh();
+  const fd = openSync(`${root}/docs/b.md`, 'r');
+  renameSync(`${root}/docs/a.md`, `${root}/docs/b.md`);
+  expect(readAll(fd)).toBe('bb\n');
+  expect(fstatSync(fd).nlink).toBe(0);
+  closeSync(fd);
+});
+
+test('a removed folder can still be listed by who has it open, and is empty', async () => {
+  const root = await mounts.fresh();
+  mkdirSync(`${root}/folder`);
+  const fd = openSync(`${root}/folder`, 'r');
+  rmdirSync(`${root}/folder`);
+  expect(fstatSync(fd).isDirectory()).toBe(true);
+  expect(fstatSync(fd).nlink).toBe(0);
+  closeSync(fd);
+});
+
+test('nothing hidden appears beside an unlinked open file, and its folder can be removed', async () => {
+  const root = await mounts.fresh();
+  mkdirSync(`${root}/folder`);
+  const fd = openSync(`${root}/folder/file`, 'w+');
+  writeSync(fd, 'content');
+  unlinkSync(`${root}/folder/file`);
+  expect(readdirSync(`${root}/folder`)).toEqual([]);
+  rmdirSync(`${root}/folder`);
+  expect(readAll(fd)).toBe('content');
+  closeSync(fd);
+  expect(existsSync(`${root}/folder`)).toBe(false);
+});
+
+test('a temporary file without a name is refused or works, but never half', async () => {
+  const root = await mounts.fresh();
+  const code = `
+fd = os.open(sys.argv[1], os.O_TMPFILE | os.O_RDWR, 0o600)
+os.write(fd, b'content')
+print(os.pread(fd, 100, 0).decode())`;
+  expect(['EOPNOTSUPP', 'ENOTSUP', 'EISDIR', 'content']).toContain(await python(code, root));
+});
