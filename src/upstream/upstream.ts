@@ -60,8 +60,10 @@ export interface Upstream {
   /** One blob. Resolves when all bytes were written and hash to `id`. */
   fetchBlob(id: ObjectId, sink: BlobSink, request?: UpstreamRequest): Promise<void>;
   /**
-   * Many blobs, in as few requests as the server allows; `sinkOf` is asked when the bytes of a blob begin, and `done`
-   * called when they were verified, or with the error that this blob alone met.
+   * Many blobs, in as few requests as the server allows; `sinkOf` is asked when the bytes of a blob begin, once however
+   * often its transfer is repeated, and `done` called when they were verified, or with the error that the blob met (that
+   * of its sink as it is). `done` is called exactly once for each distinct id; the promise rejects beside that when the
+   * whole failed: the server or the caller is gone, or `done` failed.
    */
   fetchBlobs(
     ids: readonly ObjectId[],

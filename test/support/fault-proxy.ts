@@ -146,6 +146,17 @@ async function* faultyBody(
   return action?.kind === 'stall' ? 'stall' : 'end';
 }
 
+/** Resolves when the client took what was written, or went away. */
+function drained(to: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      to.off('drain', settle).off('close', settle);
+      resolve();
+    };
+    to.once('drain', settle).once('close', settle);
+  });
+}
+
 /** Starts a proxy in front of `target` (a base URL, which may have a path). */
 export async function createFaultProxy(target: string): Promise<FaultProxy> {
   let targetUrl = new URL(target);
@@ -210,7 +221,7 @@ export async function createFaultProxy(target: string): Promise<FaultProxy> {
       }
       record.bytes += step.value.length;
       bytes += step.value.length;
-      if (!to.write(step.value)) await Promise.race([once(to, 'drain'), once(to, 'close')]);
+      if (!to.write(step.value)) await drained(to);
     }
   }
 

@@ -60,7 +60,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** The error itself, or the one inside it that says more: Node wraps the attempts for several addresses. */
-function innermost(error: unknown): Error & { code?: string } {
+function innermost(error: unknown): Error & { code?: unknown } {
   if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
   return error instanceof Error ? error : new Error(String(error));
 }
@@ -80,7 +80,8 @@ export interface AttemptState {
 /** The failure of a connection (an error that undici or the system threw). */
 export function describeFailure(thrown: unknown, state: AttemptState): AttemptError {
   const error = innermost(thrown);
-  const code = error.code ?? '';
+  // A DOMException has a code too, but a number.
+  const code = typeof error.code === 'string' ? error.code : '';
   const options = { cause: thrown };
   const server = `the server at ${state.url}`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') {

@@ -120,10 +120,7 @@ function untilAborted<T>(shared: Promise<T>, signal: AbortSignal | undefined): P
   return new Promise((resolve, reject) => {
     const onAbort = (): void =>
       reject(new UpstreamError('aborted', 'the caller gave up', { cause: signal.reason }));
-    if (signal.aborted) {
-      onAbort();
-      return;
-    }
+    if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
     shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });
