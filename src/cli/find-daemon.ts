@@ -25,7 +25,7 @@ export function urlOfAddress(address: string): string {
 }
 
 /** Whether a process exists, whoever owns it. */
-export function isProcessAlive(pid: number): boolean {
+function isProcessAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
@@ -48,34 +48,35 @@ async function askHealth(url: string): Promise<Record<string, unknown> | undefin
   return answer.status === 200 && typeof body === 'object' && body !== null ? { ...body } : undefined;
 }
 
-async function askAddress(url: string): Promise<Record<string, unknown> | undefined> {
-  return askHealth(url).catch(() => undefined);
+/** The daemon that `daemon.json` names, if it lives and answers. Throws CliError when it lives and does not answer. */
+export async function findRecordedDaemon(config: Config): Promise<Daemon | undefined> {
+  const recorded = await readDaemonFile(config);
+  if (!recorded || !isProcessAlive(recorded.pid)) return undefined;
+  const url = urlOfAddress(recorded.address);
+  try {
+    const health = await askHealth(url);
+    return health && servesStore(health, config, true) ? { url, pid: recorded.pid } : undefined;
+  } catch (error) {
+    // Anything but silence: it is on its way out, or the number belongs to another process by now.
+    if (error instanceof TransportError && error.reason !== 'timeout') return undefined;
+    throw new CliError(
+      `the daemon (pid ${recorded.pid}) does not answer: ${(error as Error).message}; ` +
+        `see ${join(config.storePath, 'daemon.log')}, or end it with: kill ${recorded.pid}`,
+      ExitCode.internal,
+      { cause: error },
+    );
+  }
 }
 
 /**
- * The daemon of this store: the one that `daemon.json` names, if it lives and answers, else what listens at `http_addr`
- * if it says that it serves this store. Throws CliError when the daemon lives and does not answer.
+ * The daemon of this store: the recorded one, else what listens at `http_addr` if it says that it serves this store.
+ * Throws CliError when the recorded one lives and does not answer.
  */
 export async function findDaemon(config: Config): Promise<Daemon | undefined> {
-  const recorded = await readDaemonFile(config);
-  if (recorded && isProcessAlive(recorded.pid)) {
-    const url = urlOfAddress(recorded.address);
-    try {
-      const health = await askHealth(url);
-      if (health && servesStore(health, config, true)) return { url, pid: recorded.pid };
-    } catch (error) {
-      if (!(error instanceof TransportError) || error.reason === 'timeout') {
-        throw new CliError(
-          `the daemon (pid ${recorded.pid}) does not answer: ${(error as Error).message}; ` +
-            `see ${join(config.storePath, 'daemon.log')}, or end it with: kill ${recorded.pid}`,
-          ExitCode.internal,
-          { cause: error },
-        );
-      }
-    }
-  }
+  const recorded = await findRecordedDaemon(config);
+  if (recorded) return recorded;
   const url = urlOfAddress(config.httpAddr);
-  const health = await askAddress(url);
+  const health = await askHealth(url).catch(() => undefined);
   return health && servesStore(health, config, false) ? { url, pid: undefined } : undefined;
 }
 

@@ -10,7 +10,7 @@ import { prepareFolders } from '../config/prepare-folders.ts';
 import { configFailure, type CliContext } from './cli-context.ts';
 import { CliError } from './cli-error.ts';
 import { ExitCode } from './exit-codes.ts';
-import { findDaemon, type Daemon } from './find-daemon.ts';
+import { findRecordedDaemon, type Daemon } from './find-daemon.ts';
 import { note } from './output.ts';
 
 const START_TIMEOUT_MS = 15_000;
@@ -65,6 +65,15 @@ async function sizeOf(path: string): Promise<number> {
   );
 }
 
+/** Whether a process holds a lock on a file. It is not tried: that could keep out a daemon that starts just now. */
+async function isLocked(path: string): Promise<boolean> {
+  const [locks, file] = await Promise.all([
+    readFile('/proc/locks', 'utf8').catch(() => ''),
+    stat(path).catch(() => undefined),
+  ]);
+  return file !== undefined && locks.includes(`:${file.ino} `);
+}
+
 async function spawnDaemon(context: CliContext, logFile: string): Promise<ChildProcess> {
   const log = await open(logFile, 'a', 0o600);
   try {
@@ -87,10 +96,10 @@ async function spawnDaemon(context: CliContext, logFile: string): Promise<ChildP
 async function waitForDaemon(
   context: CliContext,
   deadline: number,
-  isOver: () => boolean,
+  isOver: () => boolean | Promise<boolean>,
 ): Promise<Daemon | undefined> {
-  while (Date.now() < deadline && !isOver()) {
-    const daemon = await findDaemon(context.config);
+  while (Date.now() < deadline && !(await isOver())) {
+    const daemon = await findRecordedDaemon(context.config);
     if (daemon) return daemon;
     await sleep(POLL_INTERVAL_MS);
   }
@@ -113,10 +122,15 @@ export async function startDaemon(context: CliContext): Promise<Daemon> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   let daemon = await waitForDaemon(context, deadline, hasEnded);
   if (!daemon && child.exitCode === ExitCode.bind) {
-    daemon = await waitForDaemon(context, Date.now() + RIVAL_TIMEOUT_MS, () => false);
+    const lockFile = join(context.config.storePath, 'daemon.lock');
+    daemon = await waitForDaemon(
+      context,
+      Date.now() + RIVAL_TIMEOUT_MS,
+      async () => !(await isLocked(lockFile)),
+    );
   }
   if (daemon) {
-    if (!hasEnded()) note(`note: started a daemon (pid ${child.pid}), which logs to ${logFile}`);
+    if (daemon.pid === child.pid) note(`note: started a daemon (pid ${child.pid}), which logs to ${logFile}`);
     return daemon;
   }
   const what = hasEnded() ? 'ended at once' : `does not answer after ${START_TIMEOUT_MS / 1000} s`;

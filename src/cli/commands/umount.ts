@@ -40,7 +40,7 @@ async function findNamed<T>(
 ): Promise<T | undefined> {
   const byJob = items.find((item) => describe(item).jobId === name);
   const byId = items.find((item) => describe(item).mountId === name.toLowerCase());
-  if (byJob || byId || (!name.includes('/') && !name.startsWith('.'))) return byJob ?? byId;
+  if (byJob || byId) return byJob ?? byId;
   const folders = await foldersOf(name);
   return items.find((item) => folders.includes(describe(item).mountpoint));
 }

@@ -11,8 +11,8 @@ export interface Seen {
   readonly body: unknown;
 }
 
-/** What it answers to `METHOD /path`: a status and a JSON value or plain text; a function makes it of the body. */
-export type Answers = Record<string, [number, unknown] | ((body: unknown) => [number, unknown])>;
+/** What it answers to `METHOD /path`: a status and a JSON value or plain text, made of the body; `silence`: nothing. */
+export type Answers = Record<string, [number, unknown] | ((body: unknown) => [number, unknown]) | 'silence'>;
 
 /** The server. */
 export interface FakeDaemon {
@@ -35,6 +35,7 @@ export async function createFakeDaemon(answers: Answers): Promise<FakeDaemon> {
       const body: unknown = text === '' ? undefined : JSON.parse(text);
       seen.push({ method, url, body });
       const answer = answers[`${method} ${url}`] ?? [404, { error: 'no such route', code: 'NOT_FOUND' }];
+      if (answer === 'silence') return;
       const [status, value] = typeof answer === 'function' ? answer(body) : answer;
       response.writeHead(status).end(typeof value === 'string' ? value : JSON.stringify(value));
     });
