@@ -1,0 +1,103 @@
+// The repositories that the benchmarks serve: made by git fast-import, the same bytes on every machine.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { runCommand } from './processes.mjs';
+
+const FILES_PER_FOLDER = 100;
+const FOLDERS_PER_FOLDER = 100;
+const SMALLEST_FILE_BYTES = 200;
+const LARGEST_FILE_BYTES = 4000;
+const LARGE_PIECE_BYTES = 8 * 1024 * 1024;
+/** 2026-01-01T00:00:00Z */
+const COMMIT_TIME = 1_767_225_600;
+
+/** Bytes that do not compress and do not differ between runs. */
+function noise(length) {
+  const buffer = Buffer.allocUnsafe(length);
+  let state = 0x9e3779b9;
+  for (let at = 0; at < length; at += 4) {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    buffer.writeInt32LE(state, at);
+  }
+  return buffer;
+}
+
+/** Path of the nth small file: 100 files a folder, 100 folders a folder. */
+function pathOf(index) {
+  const folder = Math.floor(index / FILES_PER_FOLDER);
+  const top = Math.floor(folder / FOLDERS_PER_FOLDER);
+  const pad = (number) => String(number).padStart(2, '0');
+  return `part-${pad(top)}/folder-${pad(folder % FOLDERS_PER_FOLDER)}/file-${pad(index % FILES_PER_FOLDER)}.txt`;
+}
+
+function* smallFiles(count) {
+  const text = Buffer.from(noise(LARGEST_FILE_BYTES).toString('base64'));
+  for (let index = 0; index < count; index++) {
+    const size = SMALLEST_FILE_BYTES + ((index * 7919) % (LARGEST_FILE_BYTES - SMALLEST_FILE_BYTES));
+    const title = Buffer.from(`file ${index}\n`);
+    const body = Buffer.concat([title, text.subarray(0, size - title.length)]);
+    yield Buffer.concat([Buffer.from(`M 100644 inline ${pathOf(index)}\ndata ${body.length}\n`), body]);
+    yield '\n';
+  }
+}
+
+function* largeFile(size) {
+  yield `M 100644 inline large.bin\ndata ${size}\n`;
+  const piece = noise(LARGE_PIECE_BYTES);
+  for (let at = 0; at < size; at += piece.length) {
+    // No two pieces alike.
+    piece.writeUInt32LE(at / piece.length, 0);
+    yield Buffer.from(piece.subarray(0, Math.min(piece.length, size - at)));
+  }
+  yield '\n';
+}
+
+function* oneCommit(files) {
+  yield `commit refs/heads/main\ncommitter Bench <bench@localhost> ${COMMIT_TIME} +0000\ndata 5\nbench\n`;
+  yield* files;
+  yield 'done\n';
+}
+
+async function importFiles(directory, files) {
+  await runCommand('git', ['init', '-q', '--bare', '-b', 'main', directory]);
+  // The server reads the objects without inflating them: what is measured is the way from there.
+  await runCommand('git', ['-C', directory, 'config', 'core.compression', '0']);
+  await runCommand('git', ['-C', directory, 'config', 'core.bigFileThreshold', '16m']);
+  await runCommand('git', ['-C', directory, 'fast-import', '--quiet', '--done'], { input: oneCommit(files) });
+  return directory;
+}
+
+/**
+ * A repository of `count` small files. Resolves with its folder, the paths of the files, and the URL paths of their
+ * blobs on a Mega server.
+ */
+export async function makeSmallFiles(directory, count) {
+  await importFiles(directory, smallFiles(count));
+  const { stdout } = await runCommand('git', ['-C', directory, 'ls-tree', '-r', 'HEAD']);
+  const entries = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => line.split(/\s+/));
+  return {
+    directory,
+    count,
+    paths: entries.map((entry) => entry[3]),
+    blobs: entries.map((entry) => `/api/v1/file/blob/${entry[2]}`),
+  };
+}
+
+/** A repository of one file, `large.bin`, that does not compress. */
+export async function makeLargeFile(directory, size) {
+  await importFiles(directory, largeFile(size));
+  const { stdout } = await runCommand('git', ['-C', directory, 'rev-parse', 'HEAD:large.bin']);
+  return { directory, size, path: 'large.bin', blob: `/api/v1/file/blob/${stdout.trim()}` };
+}
+
+/** Writes a list for the client; returns its path. */
+export function writeList(folder, name, lines) {
+  const path = join(folder, name);
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return path;
+}
