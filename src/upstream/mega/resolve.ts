@@ -1,4 +1,5 @@
 // From a path to its tree at one commit.
+import { treeEntries } from './tree-entries.ts';
 import { EMPTY_TREE_ID, hashObject, isObjectId } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -9,8 +10,6 @@ import type { CapabilityDiscovery } from './capabilities.ts';
 import { asEnvelope, asRecord, parseHashedEntries, parseJson, parseLatestCommit } from './envelope.ts';
 import type { HashedEntry } from './envelope.ts';
 import type { MegaHttp } from './mega-http.ts';
-import { compareGitOrder, encodeTreeEntry, parseRawTree } from './raw-tree.ts';
-import type { RawTreeEntry } from './raw-tree.ts';
 
 type ResolveRequest = UpstreamRequest & { readonly commit?: ObjectId };
 
@@ -93,7 +92,6 @@ function listHashes(
 interface Look {
   /** The tree as the server gave it; empty where there is none. */
   readonly payload: Buffer;
-  readonly entries: readonly RawTreeEntry[];
   /** Id of the folder in its parent; undefined where it is in none. */
   readonly listed: ObjectId | undefined;
 }
@@ -104,9 +102,8 @@ async function lookAtHead(http: MegaHttp, path: string, request: ResolveRequest 
   const treeRead = http.read(
     asked,
     ({ body }) => {
-      const entries = parseRawTree(body);
-      if (entries === undefined) throw badAnswer('it is no tree');
-      return { payload: body, entries };
+      if (treeEntries(body) === undefined) throw badAnswer('it is no tree');
+      return { payload: body };
     },
     request,
   );
@@ -171,7 +168,10 @@ async function resolvePinned(http: MegaHttp, path: string, request: ResolveReque
     lookAtHead(http, path, withoutCommit(request)),
     timeOf(http, commit, head.time, request),
   ]);
-  if (path === '/') return { commit, time, tree: await guessRoot(http, look.entries, request), path };
+  if (path === '/') {
+    const text = `${http.url} does not tell the tree of its root at commit ${commit}`;
+    throw new UpstreamError('moved', `${text}; mount a path below it, or mount '/' without a commit`);
+  }
   if (
     look.listed !== undefined &&
     look.payload.length > 0 &&
@@ -200,27 +200,4 @@ async function timeOf(
       return headTime;
     throw error;
   }
-}
-
-/**
- * The root's tree at an older commit. A plain Mega tells its names and ids, but neither modes nor its id: the modes
- * are those that the head has under the same names, else those of plain files. The id is that of this tree, so that
- * it can be found again in the same way.
- */
-async function guessRoot(
-  http: MegaHttp,
-  head: readonly RawTreeEntry[],
-  request: ResolveRequest,
-): Promise<ObjectId> {
-  const entries = await listHashes(http, '/tree/content-hash', '/', request);
-  const modes = new Map(head.map(({ name, mode }) => [name, mode]));
-  const guessed = [...entries].sort(compareGitOrder).map(({ name, oid, isDirectory }) => {
-    const mode = modes.get(name);
-    if (isDirectory) return { mode: '40000', name, oid };
-    return { mode: mode === undefined || mode === '40000' ? '100644' : mode, name, oid };
-  });
-  http.log(
-    `modes of the files at the root of ${request.commit ?? ''} are taken from the head: the server lacks them`,
-  );
-  return hashObject('tree', Buffer.concat(guessed.map(encodeTreeEntry)));
 }

@@ -2,24 +2,25 @@
 import { expect, test } from 'vitest';
 import type { HashedEntry } from '../../../../src/upstream/mega/envelope.ts';
 import { searchModes } from '../../../../src/upstream/mega/mode-search.ts';
-import { encodeTreeEntry, parseRawTree } from '../../../../src/upstream/mega/raw-tree.ts';
-import type { RawTreeEntry } from '../../../../src/upstream/mega/raw-tree.ts';
+import { encodeRawTree, parseRawTree } from '../../../../src/git/raw-tree.ts';
+import type { RawTreeEntry } from '../../../../src/git/raw-tree.ts';
+import { treeEntries } from '../../../../src/upstream/mega/tree-entries.ts';
 import { hashObject } from '../../../../src/util/git-hash.ts';
 
 const oidOf = (name: string): string => hashObject('blob', Buffer.from(name));
 
 /** Entries in the order of their names, with these modes instead of 100644. */
-const entriesWith = (count: number, modes: Record<number, string>): RawTreeEntry[] =>
+const entriesWith = (count: number, modes: Record<number, number>): RawTreeEntry[] =>
   Array.from({ length: count }, (_, index) => {
     const name = `f${String(index).padStart(4, '0')}`;
-    return { mode: modes[index] ?? '100644', name, oid: oidOf(name) };
+    return { mode: modes[index] ?? 0o100644, name, id: oidOf(name) };
   });
 
-const encode = (entries: readonly RawTreeEntry[]): Buffer => Buffer.concat(entries.map(encodeTreeEntry));
+const encode = (entries: readonly RawTreeEntry[]): Buffer => encodeRawTree(entries);
 
 /** What `content-hash` tells of them: directories first. */
 const listed = (entries: readonly RawTreeEntry[]): HashedEntry[] => {
-  const all = entries.map(({ name, oid, mode }) => ({ name, oid, isDirectory: mode === '40000' }));
+  const all = entries.map(({ name, id, mode }) => ({ name, oid: id, isDirectory: mode === 0o40000 }));
   return [...all.filter((entry) => entry.isDirectory), ...all.filter((entry) => !entry.isDirectory)];
 };
 
@@ -31,9 +32,9 @@ const find = (
 test('up to three unusual modes are found in a small folder', async () => {
   for (const modes of [
     {},
-    { 3: '100755' },
-    { 0: '120000', 11: '160000' },
-    { 1: '100755', 5: '120000', 10: '100755' },
+    { 3: 0o100755 },
+    { 0: 0o120000, 11: 0o160000 },
+    { 1: 0o100755, 5: 0o120000, 10: 0o100755 },
   ]) {
     const entries = entriesWith(12, modes);
     expect((await find(entries))?.equals(encode(entries))).toBe(true);
@@ -41,26 +42,26 @@ test('up to three unusual modes are found in a small folder', async () => {
 });
 
 test('one unusual mode is found in a large folder', async () => {
-  const entries = entriesWith(800, { 799: '160000' });
+  const entries = entriesWith(800, { 799: 0o160000 });
   expect((await find(entries))?.equals(encode(entries))).toBe(true);
 });
 
 test('directories take their place in the order of git', async () => {
-  const entry = (mode: string, name: string): RawTreeEntry => ({ mode, name, oid: oidOf(name) });
-  const entries = [entry('100644', 'a.c'), entry('40000', 'a'), entry('100644', 'a0')];
+  const entry = (mode: number, name: string): RawTreeEntry => ({ mode, name, id: oidOf(name) });
+  const entries = [entry(0o100644, 'a.c'), entry(0o40000, 'a'), entry(0o100644, 'a0')];
   expect((await find(entries))?.equals(encode(entries))).toBe(true);
 });
 
 test('a newer version of the folder gives the modes of what it has, and an order that is not that of git', async () => {
-  const all = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [index, '100755']));
-  const entries = entriesWith(60, { ...all, 59: '100644' }).reverse();
+  const all = Object.fromEntries(Array.from({ length: 60 }, (_, index) => [index, 0o100755]));
+  const entries = entriesWith(60, { ...all, 59: 0o100644 }).reverse();
   const newer = entries.slice(0, 58);
   expect(await find(entries)).toBeUndefined();
   expect((await find(entries, newer))?.equals(encode(entries))).toBe(true);
 }, 60_000);
 
 test('the search ends at its limits, and when it is given up', async () => {
-  const entries = entriesWith(300, { 1: '100755', 2: '100755', 3: '100755', 4: '100755' });
+  const entries = entriesWith(300, { 1: 0o100755, 2: 0o100755, 3: 0o100755, 4: 0o100755 });
   const id = hashObject('tree', encode(entries));
   const started = performance.now();
   expect(
@@ -74,7 +75,7 @@ test('the search ends at its limits, and when it is given up', async () => {
 });
 
 test('the event loop goes on turning while a search runs', async () => {
-  const entries = entriesWith(300, { 1: '100755', 2: '100755', 3: '100755', 4: '100755' });
+  const entries = entriesWith(300, { 1: 0o100755, 2: 0o100755, 3: 0o100755, 4: 0o100755 });
   let turns = 0;
   const timer = setInterval(() => turns++, 5);
   await searchModes(hashObject('tree', encode(entries)), listed(entries), [], undefined, {
@@ -86,7 +87,7 @@ test('the event loop goes on turning while a search runs', async () => {
 });
 
 test('what is no tree is recognised', () => {
-  const payload = encode(entriesWith(3, { 1: '40000' }));
+  const payload = encode(entriesWith(3, { 1: 0o40000 }));
   expect(parseRawTree(payload)).toHaveLength(3);
   for (const wrong of [
     payload.subarray(0, -1),
@@ -94,6 +95,6 @@ test('what is no tree is recognised', () => {
     Buffer.from('100644 x\0short'),
     Buffer.from('9 x\0'),
   ]) {
-    expect(parseRawTree(wrong)).toBeUndefined();
+    expect(treeEntries(wrong)).toBeUndefined();
   }
 });
