@@ -16,12 +16,19 @@ const tell = (message) => (process.send ? process.send(message) : console.log(JS
 const commands = {
   unmount: async ({ lazy }) => mount.unmount({ lazy }),
   plant: ({ parent = 1, name, text, size }) =>
-    filesystem.plant(parent, name, text !== undefined ? Buffer.from(text) : size === undefined ? undefined : Buffer.alloc(size, 7)),
+    filesystem.plant(
+      parent,
+      name,
+      text !== undefined ? Buffer.from(text) : size === undefined ? undefined : Buffer.alloc(size, 7),
+    ),
   rewrite: ({ ino, text }) => filesystem.rewrite(ino, Buffer.from(text)),
   drop: ({ name }) => filesystem.drop(name),
   report: () => ({
-    faults, destroyed, connection: mount.connection,
-    openFiles: filesystem.handles.size, forgotten: filesystem.forgotten.references,
+    faults,
+    destroyed,
+    connection: mount.connection,
+    openFiles: filesystem.handles.size,
+    forgotten: filesystem.forgotten.references,
   }),
 };
 
@@ -33,7 +40,9 @@ try {
       return Object.assign(filesystem, { destroy: () => void destroyed++ });
     },
     {
-      mountpoint, allowOther, source: 'scorpio:/a, b',
+      mountpoint,
+      allowOther,
+      source: 'scorpio:/a, b',
       onFault: (operation, error) => faults.push({ operation, ...describe(error) }),
     },
   );

@@ -39,7 +39,20 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     const ino = ++lastIno;
     const now = Date.now() / 1000;
     const kind = (mode & S_IFMT) === S_IFDIR ? { children: new Map(), parent } : { data: EMPTY, size: 0 };
-    nodes.set(ino, { ino, name, mode, uid, gid, nlink: 1, rdev: 0, atime: now, mtime: now, xattrs: new Map(), ...kind, ...more });
+    nodes.set(ino, {
+      ino,
+      name,
+      mode,
+      uid,
+      gid,
+      nlink: 1,
+      rdev: 0,
+      atime: now,
+      mtime: now,
+      xattrs: new Map(),
+      ...kind,
+      ...more,
+    });
     siblings?.set(name, ino);
     return ino;
   };
@@ -48,8 +61,21 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     const seconds = Math.floor(mtime);
     const mtimeNsec = Math.round((mtime - seconds) * 1e9);
     return {
-      ino, mode, nlink, uid, gid, rdev, size, blocks: Math.ceil(size / 512), blksize: 4096,
-      atime: Math.floor(atime), atimeNsec: 0, mtime: seconds, mtimeNsec, ctime: seconds, ctimeNsec: mtimeNsec,
+      ino,
+      mode,
+      nlink,
+      uid,
+      gid,
+      rdev,
+      size,
+      blocks: Math.ceil(size / 512),
+      blksize: 4096,
+      atime: Math.floor(atime),
+      atimeNsec: 0,
+      mtime: seconds,
+      mtimeNsec,
+      ctime: seconds,
+      ctimeNsec: mtimeNsec,
     };
   };
   const entry = (ino) => ({ attributes: attributes(ino), entryTtl: ttl, attributesTtl: ttl });
@@ -118,7 +144,8 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     readlink: (ino) => node(ino).target ?? fail('EINVAL'),
     mknod: (parent, name, mode, rdev, ctx) => entry(make(parent, name, mode, ctx, { rdev })),
     mkdir: (parent, name, mode, ctx) => entry(make(parent, name, S_IFDIR | mode, ctx)),
-    symlink: (parent, name, target, ctx) => entry(make(parent, name, S_IFLNK | 0o777, ctx, { target, size: target.length })),
+    symlink: (parent, name, target, ctx) =>
+      entry(make(parent, name, S_IFLNK | 0o777, ctx, { target, size: target.length })),
     link: (ino, parent, name) => {
       folder(parent).children.set(name, ino);
       node(ino).nlink++;
@@ -177,7 +204,8 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     },
     copyFileRange: () => fail('ENOSYS'),
     release: (fh) => handles.delete(fh),
-    readdir: (ino, offset, sink) => list(ino, offset, (name, own, next) => sink.add(name, own, node(own).mode & S_IFMT, next)),
+    readdir: (ino, offset, sink) =>
+      list(ino, offset, (name, own, next) => sink.add(name, own, node(own).mode & S_IFMT, next)),
     readdirplus: (ino, offset, sink) =>
       list(ino, offset, (name, own, next, isDot) =>
         isDot ? sink.add(name, own, S_IFDIR, next) : sink.addEntry(name, entry(own), next),
@@ -188,7 +216,13 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     setxattr: (ino, name, value) => void node(ino).xattrs.set(name, value),
     removexattr: (ino, name) => void (node(ino).xattrs.delete(name) || fail('ENODATA')),
     statfs: () => ({
-      blockSize: 4096, blocks: 1000, blocksFree: 500, blocksAvailable: 400, files: nodes.size, filesFree: 77, nameMax: 255,
+      blockSize: 4096,
+      blocks: 1000,
+      blocksFree: 500,
+      blocksAvailable: 400,
+      files: nodes.size,
+      filesFree: 77,
+      nameMax: 255,
     }),
     destroy: () => undefined,
   };
