@@ -1,6 +1,5 @@
 // The registry's memory: the mounts there are, those that were, and their copy in the state file.
 import type { Logger } from '../util/logger.ts';
-import type { WantedMount } from './mount-request.ts';
 import type { MountRecord } from './mount-record.ts';
 import { loadState, type StateDefaults } from './state-file.ts';
 import { createStateStore, type StateStore } from './state-store.ts';
@@ -57,17 +56,10 @@ export class MountTable {
     return records.sort((a, b) => a.createdAtEpochMs - b.createdAtEpochMs);
   }
 
-  /** Takes the newest unmounted record of the same job and path out; undefined where there is none. */
-  takeUnmounted(wanted: WantedMount): MountRecord | undefined {
-    if (wanted.jobId === null) return undefined;
-    return this.#take(
-      (record) => record.jobId === wanted.jobId && record.path === wanted.path && record.cl === null,
-    );
-  }
-
   /** Takes an unmounted record out by a condition; the newest where several fulfil it. */
-  takeUnmountedWhere(condition: (record: MountRecord) => boolean): MountRecord | undefined {
-    return this.#take(condition);
+  takeUnmounted(condition: (record: MountRecord) => boolean): MountRecord | undefined {
+    const index = this.#unmounted.findLastIndex(condition);
+    return index < 0 ? undefined : this.#unmounted.splice(index, 1)[0];
   }
 
   /**
@@ -100,10 +92,5 @@ export class MountTable {
     await this.#state.save().catch((error: unknown) => {
       this.#log.error('cannot write the state file', { error });
     });
-  }
-
-  #take(condition: (record: MountRecord) => boolean): MountRecord | undefined {
-    const index = this.#unmounted.findLastIndex(condition);
-    return index < 0 ? undefined : this.#unmounted.splice(index, 1)[0];
   }
 }

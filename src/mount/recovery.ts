@@ -25,8 +25,8 @@ export interface Recovery {
   recoverAll(halfMade: readonly MountRecord[]): Promise<void>;
   /** Tries one that failed once more. */
   retry(mountId: string): Promise<void>;
-  /** A mount ended on its own. */
-  onEnded(mountId: string, end: MountEnd, scheduleRetry: () => void): void;
+  /** A mount ended on its own. The table knows at once; resolves when the state file does. */
+  onEnded(mountId: string, end: MountEnd, scheduleRetry: () => void): Promise<void>;
 }
 
 /** Makes it. */
@@ -35,7 +35,7 @@ export function createRecovery({ host, table, bringUp, mountRoot, log }: Recover
     try {
       await host.clearDead(record.mountpoint);
       // Taken out and put back, so that a request of the same job meanwhile does not get a folder that is removed.
-      const taken = table.takeUnmountedWhere((other) => other === record);
+      const taken = table.takeUnmounted((other) => other === record);
       if (taken !== undefined) await table.keepUnmounted(taken);
       if (record.mountpoint === join(mountRoot, record.mountId))
         await rmdir(record.mountpoint).catch(() => undefined);
@@ -71,7 +71,7 @@ export function createRecovery({ host, table, bringUp, mountRoot, log }: Recover
       }
     },
 
-    onEnded(mountId, end, scheduleRetry) {
+    async onEnded(mountId, end, scheduleRetry) {
       const slot = table.slots.get(mountId);
       if (slot === undefined || slot.record.state === 'Unmounting') return;
       const { record } = slot;
@@ -84,7 +84,8 @@ export function createRecovery({ host, table, bringUp, mountRoot, log }: Recover
       }
       log.warn('a mount was unmounted by hand', fields);
       table.slots.delete(mountId);
-      void table.keepUnmounted(record).then(() => table.saveOrWarn());
+      await table.keepUnmounted(record);
+      await table.saveOrWarn();
     },
   };
 }

@@ -63,6 +63,8 @@ export class MountRegistry {
   readonly #bringUp: BringUp;
   readonly #recovery: Recovery;
   readonly #retries: Retries;
+  /** What is under way: stopping waits for it, since each may have the last word in the state file. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #stopping = false;
 
   private constructor(options: RegistryOptions, table: MountTable, halfMade: readonly MountRecord[]) {
@@ -77,7 +79,7 @@ export class MountRegistry {
     this.#bringUp = createBringUp({ host, table, retries, allowOther });
     this.#recovery = createRecovery({ host, table, bringUp: this.#bringUp, mountRoot, log });
     host.onEnded((id, end) => {
-      if (!this.#stopping) this.#recovery.onEnded(id, end, () => retries.schedule(id));
+      if (!this.#stopping) void this.#track(this.#recovery.onEnded(id, end, () => retries.schedule(id)));
     });
   }
 
@@ -95,7 +97,7 @@ export class MountRegistry {
    * once; what failed is tried again in the background. Never rejects.
    */
   recover(): Promise<void> {
-    return this.#recovery.recoverAll(this.#halfMade);
+    return this.#track(this.#recovery.recoverAll(this.#halfMade));
   }
 
   /** Number of mounts, those that failed included. */
@@ -131,11 +133,15 @@ export class MountRegistry {
    */
   async create(request: CreateMountRequest): Promise<MountRecord> {
     this.#refuseWhenStopping();
+    return this.#track(this.#create(request));
+  }
+
+  async #create(request: CreateMountRequest): Promise<MountRecord> {
     const wanted = resolveMountRequest(request);
     for (const slot of this.#table.slots.values()) {
       if (isAnsweredBy(wanted, slot.record)) return this.#join(slot);
     }
-    const earlier = this.#table.takeUnmounted(wanted);
+    const earlier = this.#takeEarlier(wanted);
     const slot: Slot = { record: this.#newRecord(wanted, earlier), attempt: undefined };
     // From here on, and before anything is waited for, a second request finds this one.
     this.#table.slots.set(slot.record.mountId, slot);
@@ -155,25 +161,15 @@ export class MountRegistry {
    */
   async delete(mountId: string, options: DeleteOptions = {}): Promise<DeleteResult> {
     this.#refuseWhenStopping();
-    const slot = this.#table.slots.get(mountId);
-    if (slot !== undefined) return this.#deleteSlot(slot, options);
-    const gone = options.purge
-      ? this.#table.takeUnmountedWhere((record) => record.mountId === mountId)
-      : undefined;
-    if (gone === undefined) throw new RegistryError('NOT_FOUND', `mount ${mountId} not found`);
-    return this.#purge(gone);
+    const what = `mount ${mountId}`;
+    return this.#track(this.#deleteWhere((record) => record.mountId === mountId, what, options));
   }
 
   /** As `delete`, by job. */
   async deleteByJob(jobId: string, options: DeleteOptions = {}): Promise<DeleteResult> {
     this.#refuseWhenStopping();
-    const active = this.list().find((record) => record.jobId === jobId);
-    if (active !== undefined) return this.#deleteSlot(this.#slot(active.mountId), options);
-    const gone = options.purge
-      ? this.#table.takeUnmountedWhere((record) => record.jobId === jobId)
-      : undefined;
-    if (gone === undefined) throw new RegistryError('NOT_FOUND', `mount for task ${jobId} not found`);
-    return this.#purge(gone);
+    const what = `mount for task ${jobId}`;
+    return this.#track(this.#deleteWhere((record) => record.jobId === jobId, what, options));
   }
 
   /**
@@ -186,6 +182,7 @@ export class MountRegistry {
     this.#retries.stop();
     await this.#options.host.close();
     // What was being made is refused by now, and cleans up after itself.
+    await Promise.allSettled(this.#underWay);
     await Promise.allSettled([...this.#table.slots.values()].map(async (slot) => slot.attempt));
   }
 
@@ -223,6 +220,14 @@ export class MountRegistry {
     };
   }
 
+  /** What the job left when it unmounted the same path. */
+  #takeEarlier({ jobId, path }: WantedMount): MountRecord | undefined {
+    if (jobId === null) return undefined;
+    return this.#table.takeUnmounted(
+      (record) => record.jobId === jobId && record.path === path && record.cl === null,
+    );
+  }
+
   /** A second request for a mount: it waits for what is under way, and shares its outcome. */
   async #join(slot: Slot): Promise<MountRecord> {
     const { record } = slot;
@@ -234,6 +239,18 @@ export class MountRegistry {
     }
     record.lastSeenEpochMs = Date.now();
     return record;
+  }
+
+  async #deleteWhere(
+    isWanted: (record: MountRecord) => boolean,
+    what: string,
+    options: DeleteOptions,
+  ): Promise<DeleteResult> {
+    const active = this.list().find(isWanted);
+    if (active !== undefined) return this.#deleteSlot(this.#slot(active.mountId), options);
+    const gone = options.purge === true ? this.#table.takeUnmounted(isWanted) : undefined;
+    if (gone === undefined) throw new RegistryError('NOT_FOUND', `${what} not found`);
+    return this.#purge(gone);
   }
 
   async #deleteSlot(slot: Slot, options: DeleteOptions): Promise<DeleteResult> {
@@ -297,6 +314,15 @@ export class MountRegistry {
       });
     }
     await this.#table.saveOrWarn();
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
   }
 
   async #save(): Promise<void> {

@@ -112,9 +112,14 @@ function toTable(record: MountRecord): Record<string, string | number | boolean>
       : { commit: snapshot.commit, tree: snapshot.tree, commit_time: snapshot.time }),
     created_at_epoch_ms: record.createdAtEpochMs,
     last_seen_epoch_ms: record.lastSeenEpochMs,
-    // A mount that is being made is known by this word; for all others it only informs.
-    state: record.established ? stateName(record.state) : 'Provisioning',
+    state: savedState(record),
   };
+}
+
+/** `Provisioning` is for mounts that a crash may forget; one that is coming back after a restart is none of them. */
+function savedState({ established, state }: MountRecord): string {
+  if (!established) return 'Provisioning';
+  return state === 'Provisioning' ? 'Mounted' : stateName(state);
 }
 
 function parseTable(

@@ -1,0 +1,85 @@
+// A mount host without FUSE: remembers what is mounted, and fails, waits or ends mounts as a test wants.
+import { mkdir } from 'node:fs/promises';
+import { MountError } from '../../../src/mount/mount-error.ts';
+import type { MountEnd, MountHost, MountReport, MountSpec } from '../../../src/mount/mount-host.ts';
+
+/** Commit that the fake's server is at. */
+export const HEAD: string = 'c'.repeat(40);
+const TREE = '7'.repeat(40);
+
+/** The fake, with its levers. */
+export class FakeMountHost implements MountHost {
+  readonly mounted: Map<string, MountSpec> = new Map();
+  /** All specs that were asked for, failed ones included. */
+  readonly specs: MountSpec[] = [];
+  readonly cleared: string[] = [];
+  readonly lazily: string[] = [];
+  /** What the server's head is now. */
+  head: string = HEAD;
+  /** Thrown by `mount` while it is set. */
+  mountError: Error | undefined;
+  /** Thrown by `unmount` without lazy while it is set. */
+  unmountError: Error | undefined;
+  /** `mount` waits for it. */
+  gate: Promise<void> = Promise.resolve();
+  closed = false;
+  #close: () => void = () => undefined;
+  readonly #closing = new Promise<void>((resolve) => {
+    this.#close = resolve;
+  });
+  #listener: (id: string, end: MountEnd) => void = () => undefined;
+
+  async mount(spec: MountSpec): Promise<MountReport> {
+    this.specs.push(spec);
+    await Promise.race([this.gate, this.#closing]);
+    if (this.closed) throw new MountError('internal', 'the daemon is stopping');
+    if (this.mountError !== undefined) throw this.mountError;
+    await mkdir(spec.upperDir, { recursive: true });
+    await mkdir(spec.workDir, { recursive: true });
+    this.mounted.set(spec.id, spec);
+    return this.report(spec.id) as MountReport;
+  }
+
+  async unmount(id: string, { lazy = false }: { lazy?: boolean } = {}): Promise<void> {
+    if (!this.mounted.has(id)) return;
+    if (lazy) this.lazily.push(id);
+    else if (this.unmountError !== undefined) throw this.unmountError;
+    this.mounted.delete(id);
+  }
+
+  report(id: string): MountReport | undefined {
+    const spec = this.mounted.get(id);
+    if (spec === undefined) return undefined;
+    const snapshot = spec.snapshot ?? { commit: spec.commit ?? this.head, tree: TREE, time: 1_700_000_000 };
+    return {
+      id,
+      commit: snapshot.commit,
+      snapshot,
+      mountpoint: spec.mountpoint,
+      ownsMountpoint: true,
+      fetchedBytes: 12,
+      requests: 3,
+      faults: ['OPEN: EIO'],
+    };
+  }
+
+  onEnded(listener: (id: string, end: MountEnd) => void): void {
+    this.#listener = listener;
+  }
+
+  /** A mount ends without anybody having asked for it. */
+  end(id: string, end: MountEnd): void {
+    this.mounted.delete(id);
+    this.#listener(id, end);
+  }
+
+  async clearDead(mountpoint: string): Promise<void> {
+    this.cleared.push(mountpoint);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    this.#close();
+    this.mounted.clear();
+  }
+}
