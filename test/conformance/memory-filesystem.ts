@@ -77,6 +77,7 @@ export class MemoryFilesystem implements Filesystem {
 
   setattr(ino: number, changes: AttributeChanges, _ctx: CallContext): Attributes {
     const node = changes.fh === undefined ? this.#nodes.get(ino) : this.#files.get(changes.fh).node;
+    if (changes.mode !== undefined && node.type === S_IFLNK) throw new ErrnoError('EOPNOTSUPP');
     if (changes.size !== undefined) {
       if (node.isFolder) throw new ErrnoError('EISDIR');
       if (node.type !== S_IFREG || changes.size < 0) throw new ErrnoError('EINVAL');

@@ -13,7 +13,7 @@ export interface Leftover {
   readonly run: number;
   readonly description: string;
   /** Removes it by force. Never blocks on the filesystem that it removes. */
-  remove(): void;
+  readonly remove: () => void;
 }
 
 /** FUSE mounts in the temporary folders of test runs. */
@@ -76,7 +76,9 @@ export function findFolders(): Leftover[] {
     const [run] = runsNamedIn(name);
     const path = join(tmpdir(), name);
     if (run === undefined) return [];
-    return [{ run, description: `folder ${path}`, remove: () => rmSync(path, { recursive: true, force: true }) }];
+    return [
+      { run, description: `folder ${path}`, remove: () => rmSync(path, { recursive: true, force: true }) },
+    ];
   });
 }
 

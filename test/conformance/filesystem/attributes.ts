@@ -193,6 +193,12 @@ export function attributeTests(start: Start): void {
       expect(returned).toEqual(await fs.stat('file'));
     });
 
+    test('the mode of a symlink is EOPNOTSUPP, as Linux has it', async () => {
+      const { fs } = await start();
+      await fs.symlink('target', 'symlink');
+      await expectFailure(fs, 'EOPNOTSUPP', () => fs.setattr('symlink', { mode: 0o600 }));
+    });
+
     test('the size of a folder is EISDIR, of other objects EINVAL', async () => {
       const { fs } = await start();
       await fs.mkdir('folder');

@@ -25,7 +25,7 @@ export interface FilesystemFactory {
 export interface Session {
   readonly fs: FilesystemClient;
   /** Closes and opens again; the old client is of no use then. */
-  reopen(): Promise<FilesystemClient>;
+  readonly reopen: () => Promise<FilesystemClient>;
 }
 
 /** Starts a filesystem for a test: empty, or with a tree. */
