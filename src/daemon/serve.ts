@@ -20,6 +20,7 @@ import { watchStopSignals } from './stop-signals.ts';
 
 /** How long requests that are under way may take to end when the daemon stops. */
 const HTTP_CLOSE_TIMEOUT_MS = 2000;
+const IDLE_SWEEP_MS = 20;
 /** How long stopping may take as a whole. */
 const STOP_TIMEOUT_MS = 10_000;
 /** How long mounts that cannot be brought back hold up the message that the daemon is ready. */
@@ -149,8 +150,13 @@ async function closeAll(closers: Closer[], log: Logger): Promise<boolean> {
 
 async function closeHttp(app: FastifyInstance): Promise<void> {
   const closing = app.close();
+  // Connections that fall idle while the last answers go out would be kept for the next request otherwise.
+  const sweeper = setInterval(() => app.server.closeIdleConnections(), IDLE_SWEEP_MS);
   const timer = setTimeout(() => app.server.closeAllConnections(), HTTP_CLOSE_TIMEOUT_MS);
-  await closing.finally(() => clearTimeout(timer));
+  await closing.finally(() => {
+    clearInterval(sweeper);
+    clearTimeout(timer);
+  });
 }
 
 /** The last resort: a mount whose process is gone answers every access with an error, so none may stay. */

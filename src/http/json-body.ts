@@ -17,7 +17,7 @@ export function acceptRawBodies(app: FastifyInstance): void {
 export function readJsonObject(request: FastifyRequest): JsonFields {
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
   if (!/^application\/(?:json|[^/]+\+json)$/.test(type)) {
-    throw new RequestError(415, 'Expected request with `Content-Type: application/json`');
+    throw new RequestError(415, 'not JSON');
   }
   const raw = Buffer.isBuffer(request.body) ? request.body.toString('utf8') : '';
   let value: unknown;

@@ -16,6 +16,12 @@ const statusOf: Record<RegistryErrorCode, number> = {
   UNSUPPORTED: 501,
 };
 
+/** What is said whether the framework notices it or a handler. */
+const textOf: Readonly<Record<number, string>> = {
+  413: 'Failed to buffer the request body: length limit exceeded',
+  415: 'Expected request with `Content-Type: application/json`',
+};
+
 /** A request that cannot be understood: answered with this status and the message as plain text. */
 export class RequestError extends Error {
   override readonly name = 'RequestError';
@@ -32,8 +38,7 @@ export function answerErrors(app: FastifyInstance, log: Logger): void {
   app.setErrorHandler((error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RegistryError) return sendError(reply, error);
     if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {
-      const message =
-        error.statusCode === 413 ? 'Failed to buffer the request body: length limit exceeded' : error.message;
+      const message = textOf[error.statusCode] ?? error.message;
       return reply.code(error.statusCode).type('text/plain; charset=utf-8').send(message);
     }
     log.error('a request failed', { method: request.method, url: request.url, error });
@@ -55,6 +60,10 @@ export function answerUnknownRoutes(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     const pattern = new RegExp(`^${route.url.replaceAll(/:[^/]+/g, '[^/]+')}$`);
     routes.push({ pattern, methods: [route.method].flat() });
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    // To the router, nothing at all is a name, too.
+    if (Object.values(request.params ?? {}).includes('')) reply.callNotFound();
   });
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?', 1)[0] ?? '';

@@ -150,6 +150,7 @@ export class MountRegistry {
     } catch (error) {
       this.#table.slots.delete(slot.record.mountId);
       await this.#undo(slot.record, earlier);
+      this.#refuseWhenStopping();
       throw toRegistryError(error);
     }
     return slot.record;
@@ -235,6 +236,7 @@ export class MountRegistry {
       if (slot.attempt !== undefined) await slot.attempt;
       else if (!isServing(record)) await this.#bringUp.remount(slot);
     } catch (error) {
+      this.#refuseWhenStopping();
       throw toRegistryError(error);
     }
     record.lastSeenEpochMs = Date.now();
