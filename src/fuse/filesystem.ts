@@ -120,7 +120,6 @@ export interface DirectorySink {
 /** Flags of renameat2(2). */
 export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
-export const RENAME_WHITEOUT = 4;
 
 /** Flags of setxattr(2). */
 export const XATTR_CREATE = 1;

@@ -14,7 +14,6 @@ const O_CLOEXEC = 0o2000000;
 /** O_PATH: a descriptor that only names an object. */
 export const O_PATH = 0o10000000;
 /** Flags of renameat2(2). */
-export const RENAME_NOREPLACE = 1;
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;
 
