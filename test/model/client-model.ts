@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { outcome as errnoOf, treeState, type ObjectState } from '../support/filesystem-assertions.ts';
 import type { FilesystemClient } from '../support/filesystem-client.ts';
-import type { Operation, Outcome } from './operations.ts';
+import type { ExistingPaths, Operation, Outcome } from './operations.ts';
 
 const openFlags = {
   r: constants.O_RDONLY,
@@ -38,7 +38,24 @@ export class ClientModel {
   /** The whole tree, without times, which cannot be equal. */
   async tree(): Promise<Record<string, Omit<ObjectState, 'mtime'>>> {
     const state = await treeState(this.#client);
-    return Object.fromEntries(Object.entries(state).map(([path, { mtime: _mtime, ...rest }]) => [path, rest]));
+    return Object.fromEntries(
+      Object.entries(state).map(([path, { mtime: _mtime, ...rest }]) => [path, rest]),
+    );
+  }
+
+  /** What is there, for drawing from it. */
+  async paths(): Promise<ExistingPaths> {
+    const files: string[] = [];
+    const folders: string[] = [];
+    const walk = async (folder: string): Promise<void> => {
+      for (const { name, type } of await this.#client.list(folder)) {
+        const path = folder === '' ? name : `${folder}/${name}`;
+        (type === constants.S_IFDIR ? folders : files).push(path);
+        if (type === constants.S_IFDIR) await walk(path);
+      }
+    };
+    await walk('');
+    return { files: files.sort(), folders: folders.sort() };
   }
 
   async #perform(operation: Operation): Promise<unknown> {
@@ -72,7 +89,9 @@ export class ClientModel {
     const { path } = operation;
     if (operation.op === 'create') {
       if (operation.exclusive || !(await fs.exists(path))) {
-        fs.close((await fs.create(path, { mode: operation.mode, flags: constants.O_RDWR | constants.O_EXCL })).fh);
+        fs.close(
+          (await fs.create(path, { mode: operation.mode, flags: constants.O_RDWR | constants.O_EXCL })).fh,
+        );
       }
       return null;
     }
@@ -114,6 +133,8 @@ export class ClientModel {
         return fs.unlink(path);
       case 'rmdir':
         return fs.rmdir(path);
+      case 'removeTree':
+        return fs.remove(path);
       case 'mkfifo':
         return describe(await fs.mknod(path, constants.S_IFIFO | 0o644));
       case 'mkdir':
@@ -177,7 +198,13 @@ export class ClientModel {
 }
 
 /** What must be equal of the attributes of an object. */
-function describe(attributes: { mode: number; nlink: number; size: number; uid: number; gid: number }): string {
+function describe(attributes: {
+  mode: number;
+  nlink: number;
+  size: number;
+  uid: number;
+  gid: number;
+}): string {
   const { mode, nlink, size, uid, gid } = attributes;
   const isFolder = (mode & constants.S_IFMT) === constants.S_IFDIR;
   const counted = isFolder ? (nlink === 0 ? ' removed' : '') : ` ${nlink} ${size}`;

@@ -11,15 +11,29 @@ export type Operation =
   | { readonly op: 'write'; readonly path: string; readonly position: number; readonly data: string }
   | { readonly op: 'append'; readonly path: string; readonly data: string }
   | { readonly op: 'truncate'; readonly path: string; readonly size: number }
-  | Each<'read' | 'list' | 'stat' | 'readlink' | 'unlink' | 'rmdir' | 'mkfifo', { readonly path: string }>
+  | Each<
+      'read' | 'list' | 'stat' | 'readlink' | 'unlink' | 'rmdir' | 'removeTree' | 'mkfifo',
+      { readonly path: string }
+    >
   | Each<'mkdir' | 'chmod', { readonly path: string; readonly mode: number }>
   | { readonly op: 'rename'; readonly path: string; readonly to: string; readonly flags: number }
   | { readonly op: 'link'; readonly path: string; readonly to: string }
   | { readonly op: 'symlink'; readonly path: string; readonly target: string }
   | { readonly op: 'utimes'; readonly path: string; readonly seconds: number }
-  | { readonly op: 'setxattr'; readonly path: string; readonly name: string; readonly data: string; readonly flags: number }
+  | {
+      readonly op: 'setxattr';
+      readonly path: string;
+      readonly name: string;
+      readonly data: string;
+      readonly flags: number;
+    }
   | { readonly op: 'removexattr'; readonly path: string; readonly name: string }
-  | { readonly op: 'open'; readonly slot: number; readonly path: string; readonly mode: 'r' | 'r+' | 'w' | 'a' }
+  | {
+      readonly op: 'open';
+      readonly slot: number;
+      readonly path: string;
+      readonly mode: 'r' | 'r+' | 'w' | 'a';
+    }
   | Each<'readHandle' | 'statHandle' | 'close', { readonly slot: number }>
   | { readonly op: 'writeHandle'; readonly slot: number; readonly position: number; readonly data: string }
   | { readonly op: 'truncateHandle'; readonly slot: number; readonly size: number }
@@ -41,46 +55,109 @@ export const modelSeed: SeedTree = {
 };
 
 const name = fc.constantFrom('a', 'b', 'c', 'd', '\xe9');
-const path = fc
-  .array(name, { minLength: 1, maxLength: 4 })
-  .map((names) => names.join('/'));
+
+/**
+ * Paths are drawn before it is known what exists, so most are drawn as an instruction that `resolveOperation` follows:
+ * `@file:N` is the Nth file (of what is there at the time, modulo how many), `@new:N:NAME` a name in the Nth folder.
+ */
+const anywhere = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join('/'));
+const pick = (kind: 'file' | 'folder' | 'any'): fc.Arbitrary<string> =>
+  fc.nat(60).map((index) => `@${kind}:${index}`);
+const fresh = fc.tuple(fc.nat(20), name).map(([index, last]) => `@new:${index}:${last}`);
+const mostly = (main: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  fc.oneof(
+    { weight: 8, arbitrary: main },
+    { weight: 1, arbitrary: pick('any') },
+    { weight: 1, arbitrary: anywhere },
+  );
+const file = mostly(pick('file'));
+const folder = mostly(pick('folder'));
+const path = mostly(pick('any'));
+const place = mostly(fresh);
+
 const data = fc.constantFrom('x', 'some data\n', 'y'.repeat(5000), '');
 const position = fc.constantFrom(0, 3, 4096, 10_000);
 const size = fc.constantFrom(0, 1, 5, 4096, 12_000);
 const mode = fc.constantFrom(0o755, 0o700, 0o775, 0o1777, 0o2755);
-const flags = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 3, arbitrary: fc.constantFrom(1, 2) });
+const flags = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(0) },
+  { weight: 3, arbitrary: fc.constantFrom(1, 2) },
+);
 const slot = fc.constantFrom(0, 1, 2);
 const xattr = fc.constantFrom('user.one', 'user.two');
 
 const op = <Name extends string>(value: Name): fc.Arbitrary<Name> => fc.constant(value);
 
 const changes: fc.Arbitrary<Operation> = fc.oneof(
-  fc.record({ op: op('create'), path, mode, exclusive: fc.boolean() }),
-  fc.record({ op: op('write'), path, position, data }),
-  fc.record({ op: op('append'), path, data }),
-  fc.record({ op: op('truncate'), path, size }),
-  fc.record({ op: fc.constantFrom('unlink' as const, 'rmdir' as const, 'unlink' as const, 'mkfifo' as const), path }),
-  fc.record({ op: fc.constantFrom('mkdir' as const, 'mkdir' as const, 'chmod' as const), path, mode }),
+  fc.record({ op: op('create'), path: place, mode, exclusive: fc.boolean() }),
+  fc.record({ op: op('write'), path: file, position, data }),
+  fc.record({ op: op('append'), path: file, data }),
+  fc.record({ op: op('truncate'), path: file, size }),
+  fc.record({ op: op('unlink'), path: file }),
+  fc.record({ op: fc.constantFrom('rmdir' as const, 'removeTree' as const), path: folder }),
+  fc.record({ op: op('mkfifo'), path: place }),
+  fc.record({ op: op('mkdir'), path: place, mode }),
+  fc.record({ op: op('chmod'), path, mode }),
+  fc.record({ op: op('rename'), path: file, to: place, flags }),
+  fc.record({ op: op('rename'), path: folder, to: place, flags }),
   fc.record({ op: op('rename'), path, to: path, flags }),
-  fc.record({ op: op('rename'), path, to: path, flags: fc.constant(0) }),
-  fc.record({ op: op('link'), path, to: path }),
-  fc.record({ op: op('symlink'), path, target: fc.constantFrom('a', 'b/c', 'nowhere') }),
+  fc.record({ op: op('link'), path: file, to: place }),
+  fc.record({ op: op('symlink'), path: place, target: fc.constantFrom('a', 'b/c', 'nowhere') }),
   fc.record({ op: op('utimes'), path, seconds: fc.constantFrom(1, 1_500_000_000) }),
-  fc.record({ op: op('setxattr'), path, name: xattr, data: fc.constantFrom('', 'value'), flags: fc.constantFrom(0, 0, 1, 2) }),
+  fc.record({
+    op: op('setxattr'),
+    path,
+    name: xattr,
+    data: fc.constantFrom('', 'value'),
+    flags: fc.constantFrom(0, 0, 1, 2),
+  }),
   fc.record({ op: op('removexattr'), path, name: xattr }),
 );
 
-const looks: fc.Arbitrary<Operation> = fc.record({
-  op: fc.constantFrom('read' as const, 'list' as const, 'stat' as const, 'readlink' as const),
-  path,
-});
+const looks: fc.Arbitrary<Operation> = fc.oneof(
+  fc.record({ op: op('read'), path: file }),
+  fc.record({ op: op('list'), path: folder }),
+  fc.record({ op: fc.constantFrom('stat' as const, 'readlink' as const), path }),
+);
 
 const handles: fc.Arbitrary<Operation> = fc.oneof(
-  fc.record({ op: op('open'), slot, path, mode: fc.constantFrom('r' as const, 'r+' as const, 'w' as const, 'a' as const) }),
+  fc.record({
+    op: op('open'),
+    slot,
+    path: file,
+    mode: fc.constantFrom('r' as const, 'r+' as const, 'w' as const, 'a' as const),
+  }),
   fc.record({ op: fc.constantFrom('readHandle' as const, 'statHandle' as const, 'close' as const), slot }),
   fc.record({ op: op('writeHandle'), slot, position, data }),
   fc.record({ op: op('truncateHandle'), slot, size }),
 );
+
+/** What is there when an operation runs: paths, sorted. */
+export interface ExistingPaths {
+  readonly files: readonly string[];
+  readonly folders: readonly string[];
+}
+
+/** Puts real paths into an operation. */
+export function resolveOperation(operation: Operation, existing: ExistingPaths): Operation {
+  const resolved: Record<string, unknown> = { ...operation };
+  for (const key of ['path', 'to']) {
+    const drawn = resolved[key];
+    if (typeof drawn === 'string') resolved[key] = resolvePath(drawn, existing);
+  }
+  return resolved as unknown as Operation;
+}
+
+function resolvePath(drawn: string, { files, folders }: ExistingPaths): string {
+  const [instruction, index, last] = drawn.split(':');
+  const nth = (paths: readonly string[]): string => paths[Number(index) % paths.length] ?? 'a';
+  if (instruction === '@file') return nth(files);
+  if (instruction === '@folder') return nth(folders);
+  if (instruction === '@any') return nth([...files, ...folders]);
+  if (instruction !== '@new') return drawn;
+  const parent = nth(['', ...folders]);
+  return parent === '' ? String(last) : `${parent}/${last}`;
+}
 
 /** Sequences of operations. */
 export function operationSequences(maxLength: number): fc.Arbitrary<Operation[]> {
@@ -94,7 +171,11 @@ export function operationSequences(maxLength: number): fc.Arbitrary<Operation[]>
 }
 
 /** How many sequences to try (SCORPIO_MODEL_RUNS), and from which seed (SCORPIO_MODEL_SEED) to repeat a failure. */
-export function modelParameters(defaultRuns: number): { numRuns: number; seed?: number; endOnFailure: boolean } {
+export function modelParameters(defaultRuns: number): {
+  numRuns: number;
+  seed?: number;
+  endOnFailure: boolean;
+} {
   const seed = process.env['SCORPIO_MODEL_SEED'];
   return {
     numRuns: Number(process.env['SCORPIO_MODEL_RUNS'] ?? defaultRuns),

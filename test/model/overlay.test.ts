@@ -5,10 +5,17 @@ import { FilesystemClient } from '../support/filesystem-client.ts';
 import { createMemorySubject } from '../support/memory-subject.ts';
 import { createOverlaySubject } from '../support/overlay-subject.ts';
 import { ClientModel } from './client-model.ts';
-import { comparable, modelParameters, modelSeed, type Operation, operationSequences } from './operations.ts';
+import {
+  comparable,
+  modelParameters,
+  modelSeed,
+  type Operation,
+  operationSequences,
+  resolveOperation,
+} from './operations.ts';
 
 const DEFAULT_RUNS = 150;
-const MAX_OPERATIONS = 40;
+const MAX_OPERATIONS = 80;
 
 async function compare(operations: readonly Operation[], delaySeed: number | undefined): Promise<void> {
   const reference = new ClientModel(new FilesystemClient(await createMemorySubject(modelSeed)));
@@ -18,7 +25,8 @@ async function compare(operations: readonly Operation[], delaySeed: number | und
     async () => new FilesystemClient(await subject.reopen()),
   );
   try {
-    for (const [index, operation] of operations.entries()) {
+    for (const [index, drawn] of operations.entries()) {
+      const operation = resolveOperation(drawn, await reference.paths());
       const expected = comparable(operation, await reference.run(operation));
       const actual = comparable(operation, await overlay.run(operation));
       expect({ index, operation, outcome: actual }).toEqual({ index, operation, outcome: expected });
