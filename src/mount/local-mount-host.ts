@@ -1,5 +1,6 @@
 // Serves mounts in this process: upstream, store, layer, overlay and FUSE put together, once for each mount.
 import { chown, mkdir, rmdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { FuseMount, MountFilesystem } from '../fuse/fuse-mount.ts';
 import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
@@ -26,6 +27,9 @@ import {
 /** How long the server may take until a mount is ready, in milliseconds. */
 const MOUNT_TIMEOUT_MS = 120_000;
 const MAX_FAULTS = 20;
+/** A mount that is busy although nobody is seen to use it is tried again, so often and after such a pause. */
+const MAX_UNMOUNT_ROUNDS = 4;
+const UNMOUNT_PAUSE_MS = 100;
 
 /** The parts that all mounts share. The caller closes them, after the host. */
 export interface LocalMountHostOptions {
@@ -96,14 +100,22 @@ class LocalMountHost implements MountHost {
     const served = this.#served.get(id);
     if (served === undefined) return;
     served.unmounting = true;
-    try {
-      await served.fuse.unmount({ lazy });
-    } catch (error) {
-      if (isStillMounted(served)) {
+    for (let round = 1; ; round++) {
+      try {
+        await served.fuse.unmount({ lazy });
+        break;
+      } catch (error) {
+        // Gone from here, and only another mount namespace holds it: as after a lazy unmount.
+        if (!isStillMounted(served)) break;
+        const reason = await unmountError(served, error);
+        // Somebody was just passing by.
+        if (reason.kind === 'busy' && reason.users.length === 0 && round < MAX_UNMOUNT_ROUNDS) {
+          await delay(UNMOUNT_PAUSE_MS);
+          continue;
+        }
         served.unmounting = false;
-        throw await unmountError(served, error);
+        throw reason;
       }
-      // It is gone from here, and only another mount namespace holds it: as after a lazy unmount.
     }
     if (!served.ended) this.#linger(served);
     await this.#forget(served);
@@ -335,6 +347,6 @@ async function unmountError({ mountpoint }: Served, error: unknown): Promise<Mou
     ...(users.length > 0 ? [describeMountUsers(users)] : []),
     ...(inner === undefined ? [] : [`a mount at ${inner.mountpoint}`]),
   ];
-  const by = holders.length > 0 ? holders.join(' and ') : 'a process that this user may not see';
+  const by = holders.length > 0 ? holders.join(' and ') : 'a process that cannot be seen';
   return new MountError('busy', `${mountpoint} is in use by ${by}`, { cause: error, users });
 }

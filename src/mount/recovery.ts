@@ -84,6 +84,7 @@ export function createRecovery({ host, table, bringUp, mountRoot, log }: Recover
       }
       log.warn('a mount was unmounted by hand', fields);
       table.slots.delete(mountId);
+      record.ownsMountpoint = false;
       await table.keepUnmounted(record);
       await table.saveOrWarn();
     },

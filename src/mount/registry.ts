@@ -200,6 +200,7 @@ export class MountRegistry {
   #newRecord(wanted: WantedMount, earlier: MountRecord | undefined): MountRecord {
     const { upperRoot, mountRoot, mayChooseOwner, uid, gid } = this.#options;
     const mountId = earlier?.mountId ?? randomUUID();
+    const mountpoint = wanted.mountpoint ?? join(mountRoot, mountId);
     const now = Date.now();
     return {
       mountId,
@@ -207,8 +208,9 @@ export class MountRegistry {
       path: wanted.path,
       cl: null,
       clDir: null,
-      mountpoint: wanted.mountpoint ?? join(mountRoot, mountId),
-      ownsMountpoint: false,
+      mountpoint,
+      // A folder that a crash left behind is still ours.
+      ownsMountpoint: earlier?.mountpoint === mountpoint && earlier.ownsMountpoint,
       upperDir: earlier?.upperDir ?? join(upperRoot, mountId),
       workDir: earlier?.workDir ?? join(upperRoot, '.work', mountId),
       uid: (mayChooseOwner ? wanted.uid : undefined) ?? uid,
@@ -278,6 +280,7 @@ export class MountRegistry {
     }
     this.#table.slots.delete(record.mountId);
     this.#retries.reset(record.mountId);
+    record.ownsMountpoint = false;
     if (options.purge === true) return this.#purge(record);
     await this.#table.keepUnmounted(record, options.lazy);
     await this.#save();
