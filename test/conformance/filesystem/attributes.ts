@@ -8,6 +8,7 @@ import {
   nanoseconds,
   outcome,
 } from '../../support/filesystem-assertions.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 /** Tests of `getattr` and `setattr`. */
@@ -15,13 +16,12 @@ export function attributeTests(start: Start): void {
   describe('getattr', () => {
     test('a new file has its mode, one link, no bytes and the owner that made it', async () => {
       const { fs } = await start();
-      const { attributes } = await fs.as({ uid: 1234, gid: 4321 }).create('file', { mode: 0o640 });
+      const { attributes } = await fs.as(otherOwner).create('file', { mode: 0o640 });
       expect(attributes).toMatchObject({
         mode: constants.S_IFREG | 0o640,
         nlink: 1,
         size: 0,
-        uid: 1234,
-        gid: 4321,
+        ...otherOwner,
       });
     });
 
@@ -81,12 +81,13 @@ export function attributeTests(start: Start): void {
       await fs.symlink('target', 'symlink');
       await fs.mknod('fifo', constants.S_IFIFO | 0o644);
       for (const path of ['file', 'folder', 'symlink', 'fifo']) {
-        await fs.setattr(path, { uid: 10, gid: 20 });
-        expect(await fs.stat(path)).toMatchObject({ uid: 10, gid: 20 });
-        await fs.setattr(path, { uid: 11 });
-        expect(await fs.stat(path)).toMatchObject({ uid: 11, gid: 20 });
-        await fs.setattr(path, { gid: 21 });
-        expect(await fs.stat(path)).toMatchObject({ uid: 11, gid: 21 });
+        const { uid, gid } = await fs.stat(path);
+        await fs.setattr(path, { uid: otherOwner.uid });
+        expect(await fs.stat(path)).toMatchObject({ uid: otherOwner.uid, gid });
+        await fs.setattr(path, { gid: otherOwner.gid });
+        expect(await fs.stat(path)).toMatchObject(otherOwner);
+        await fs.setattr(path, { uid, gid });
+        expect(await fs.stat(path)).toMatchObject({ uid, gid });
       }
     });
 

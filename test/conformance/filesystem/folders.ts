@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { expectFailure, outcome } from '../../support/filesystem-assertions.ts';
 import { ROOT } from '../../support/filesystem-client.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 const S_ISGID = 0o2000;
@@ -12,8 +13,8 @@ export function folderTests(start: Start): void {
   describe('mkdir', () => {
     test('makes an empty folder with its mode and owner', async () => {
       const { fs } = await start();
-      await fs.as({ uid: 77, gid: 88 }).mkdir('folder', 0o750);
-      expect(await fs.stat('folder')).toMatchObject({ mode: constants.S_IFDIR | 0o750, uid: 77, gid: 88 });
+      await fs.as(otherOwner).mkdir('folder', 0o750);
+      expect(await fs.stat('folder')).toMatchObject({ mode: constants.S_IFDIR | 0o750, ...otherOwner });
       expect(await fs.names('folder')).toEqual([]);
     });
 
@@ -38,14 +39,14 @@ export function folderTests(start: Start): void {
     test('in a setgid folder, new objects get its group, and new folders the bit', async () => {
       const { fs } = await start();
       await fs.mkdir('shared');
-      await fs.setattr('shared', { mode: 0o2775, gid: 500 });
-      const caller = fs.as({ uid: 1, gid: 2 });
+      await fs.setattr('shared', { mode: 0o2775, gid: otherOwner.gid });
+      const caller = fs.as({ uid: otherOwner.uid });
       await caller.mkdir('shared/folder');
       await caller.create('shared/file');
       await caller.symlink('target', 'shared/symlink');
       await caller.mknod('shared/fifo', constants.S_IFIFO | 0o644);
       for (const name of await fs.names('shared')) {
-        expect(await fs.stat(`shared/${name}`)).toMatchObject({ uid: 1, gid: 500 });
+        expect(await fs.stat(`shared/${name}`)).toMatchObject(otherOwner);
       }
       expect((await fs.stat('shared/folder')).mode & S_ISGID).toBe(S_ISGID);
       expect((await fs.stat('shared/file')).mode & S_ISGID).toBe(0);

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { expectFailure, outcome } from '../../support/filesystem-assertions.ts';
 import { ROOT } from '../../support/filesystem-client.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 /** Tests of `link`, `symlink`, `readlink` and `mknod`. */
@@ -104,7 +105,7 @@ export function linkTests(start: Start): void {
 
     test('belong to the caller', async () => {
       const { fs } = await start();
-      expect(await fs.as({ uid: 5, gid: 6 }).symlink('target', 'symlink')).toMatchObject({ uid: 5, gid: 6 });
+      expect(await fs.as(otherOwner).symlink('target', 'symlink')).toMatchObject(otherOwner);
     });
   });
 
@@ -113,8 +114,8 @@ export function linkTests(start: Start): void {
     for (const [title, type] of Object.entries(types)) {
       test(`makes a ${title}`, async () => {
         const { fs } = await start();
-        const made = { ...(await fs.as({ uid: 5, gid: 6 }).mknod('node', type | 0o640)) };
-        expect(made).toMatchObject({ mode: type | 0o640, nlink: 1, size: 0, uid: 5, gid: 6 });
+        const made = { ...(await fs.as(otherOwner).mknod('node', type | 0o640)) };
+        expect(made).toMatchObject({ mode: type | 0o640, nlink: 1, size: 0, ...otherOwner });
         expect(await fs.stat('node')).toEqual(made);
       });
     }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../../src/fuse/filesystem.ts';
 import { expectBytes, mtimeOf, outcome, treeState } from '../../support/filesystem-assertions.ts';
 import { foldersOf, LONGEST_NAME, lowerSeed } from '../../support/seed-tree.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 const bigContent = (lowerSeed['big.bin'] as { content: Buffer }).content;
@@ -71,14 +72,13 @@ export function lowerFileTests(start: Start): void {
       const { fs } = await start(lowerSeed);
       const before = await fs.stat('big.bin');
       await fs.setattr('big.bin', { mode: 0o600 });
-      await fs.setattr('big.bin', { uid: 7, gid: 8 });
+      await fs.setattr('big.bin', otherOwner);
       await fs.setattr('big.bin', { mtime: { seconds: 5, nanoseconds: 6 } });
       await fs.setxattr('big.bin', 'user.one', '1');
       expect(await fs.stat('big.bin')).toMatchObject({
         ino: before.ino,
         mode: 0o100600,
-        uid: 7,
-        gid: 8,
+        ...otherOwner,
         mtime: 5,
         mtimeNsec: 6,
         size: 300_000,
@@ -87,7 +87,7 @@ export function lowerFileTests(start: Start): void {
       expect(await fs.listxattr('big.bin')).toEqual(['user.one']);
       const fh = await fs.open('big.bin', constants.O_RDWR);
       await fs.write(fh, 'X', 100);
-      expect(await fs.stat('big.bin')).toMatchObject({ mode: 0o100600, uid: 7, size: 300_000 });
+      expect(await fs.stat('big.bin')).toMatchObject({ mode: 0o100600, uid: otherOwner.uid, size: 300_000 });
     });
 
     test('keep mtime when only mode, owner, links or attributes change', async () => {
@@ -222,12 +222,12 @@ export function lowerFileTests(start: Start): void {
 
     test('that are symlinks can be renamed, linked, chowned, stamped and removed', async () => {
       const { fs } = await start(lowerSeed);
-      await fs.setattr('link', { uid: 5, mtime: { seconds: 6, nanoseconds: 7 } });
+      await fs.setattr('link', { uid: otherOwner.uid, mtime: { seconds: 6, nanoseconds: 7 } });
       await fs.rename('link', 'docs/moved');
       await fs.link('docs/moved', 'second');
       expect(await fs.readlink('second')).toBe('README.md');
       expect(await fs.stat('docs/moved')).toMatchObject({
-        uid: 5,
+        uid: otherOwner.uid,
         mtime: 6,
         mtimeNsec: 7,
         nlink: 2,

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { RENAME_EXCHANGE } from '../../../src/fuse/filesystem.ts';
 import { expectFailure, outcome, timesMoved, treeState } from '../../support/filesystem-assertions.ts';
 import { lowerSeed } from '../../support/seed-tree.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 /** Tests of folders of a lower tree. */
@@ -152,9 +153,15 @@ export function lowerFolderTests(start: Start): void {
     test('change mode, owner, times and attributes without losing what is in them', async () => {
       const { fs } = await start(lowerSeed);
       const { ino } = await fs.stat('docs');
-      await fs.setattr('docs', { mode: 0o700, uid: 9, mtime: { seconds: 5, nanoseconds: 6 } });
+      await fs.setattr('docs', { mode: 0o700, uid: otherOwner.uid, mtime: { seconds: 5, nanoseconds: 6 } });
       await fs.setxattr('docs', 'user.one', '1');
-      expect(await fs.stat('docs')).toMatchObject({ ino, mode: 0o040700, uid: 9, mtime: 5, mtimeNsec: 6 });
+      expect(await fs.stat('docs')).toMatchObject({
+        ino,
+        mode: 0o040700,
+        uid: otherOwner.uid,
+        mtime: 5,
+        mtimeNsec: 6,
+      });
       expect(await fs.names('docs')).toEqual(['a.md', 'b.md', 'deep', 'link']);
       expect(await fs.listxattr('docs')).toEqual(['user.one']);
     });
@@ -246,9 +253,9 @@ export function lowerFolderTests(start: Start): void {
 
     test('keep their mode when something is made in them, and pass setgid on', async () => {
       const { fs } = await start(lowerSeed);
-      await fs.setattr('docs', { mode: 0o2755, gid: 300 });
+      await fs.setattr('docs', { mode: 0o2755, gid: otherOwner.gid });
       await fs.mkdir('docs/folder');
-      expect(await fs.stat('docs/folder')).toMatchObject({ gid: 300, mode: 0o042755 });
+      expect(await fs.stat('docs/folder')).toMatchObject({ gid: otherOwner.gid, mode: 0o042755 });
       expect((await fs.stat('docs')).mode).toBe(0o042755);
     });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { expectBytes, outcome } from '../../support/filesystem-assertions.ts';
 import { ROOT } from '../../support/filesystem-client.ts';
 import { lowerSeed } from '../../support/seed-tree.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 const EXCLUSIVE = constants.O_RDWR | constants.O_EXCL;
@@ -62,10 +63,10 @@ export function overlappingTests(start: Start): void {
         fs.setxattr('run.sh', 'user.one', '1'),
         fs.append('run.sh', 'more\n'),
         fs.link('run.sh', 'docs/run-too.sh'),
-        fs.setattr('run.sh', { uid: 7 }),
+        fs.setattr('run.sh', { uid: otherOwner.uid }),
       ]);
       expect(await fs.readText('docs/run-too.sh')).toBe('#!/bin/sh\necho run\nmore\n');
-      expect(await fs.stat('run.sh')).toMatchObject({ mode: 0o100700, nlink: 2, uid: 7 });
+      expect(await fs.stat('run.sh')).toMatchObject({ mode: 0o100700, nlink: 2, uid: otherOwner.uid });
       expect(await fs.listxattr('docs/run-too.sh')).toEqual(['user.one']);
     });
 

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { RENAME_EXCHANGE } from '../../../src/fuse/filesystem.ts';
 import { timesMoved } from '../../support/filesystem-assertions.ts';
 import type { FilesystemClient } from '../../support/filesystem-client.ts';
+import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
 type Action = (fs: FilesystemClient) => Promise<unknown>;
@@ -15,7 +16,7 @@ const onObject: Record<string, [moved: string, action: Action]> = {
   'a read': ['', (fs) => fs.readFile('folder/file')],
   'an open for writing without a write': ['', (fs) => fs.open('folder/file', constants.O_RDWR)],
   'a change of mode': ['c', (fs) => fs.setattr('folder/file', { mode: 0o600 })],
-  'a change of owner': ['c', (fs) => fs.setattr('folder/file', { uid: 3 })],
+  'a change of owner': ['c', (fs) => fs.setattr('folder/file', { uid: otherOwner.uid })],
   'a change of atime': ['c', (fs) => fs.setattr('folder/file', { atime: { seconds: 1, nanoseconds: 1 } })],
   'setting an xattr': ['c', (fs) => fs.setxattr('folder/file', 'user.one', '1')],
   'removing an xattr': ['c', (fs) => fs.removexattr('folder/file', 'user.there')],
