@@ -5,7 +5,16 @@
 //
 // As root the mounted tests run a second time as an ordinary user, through fusermount3.
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { check } from './check.mjs';
@@ -16,7 +25,7 @@ const DEADLINE_MS = Number(process.env.SCORPIO_TEST_DEADLINE_S ?? 1140) * 1000;
 /** Debian's user `nobody`. */
 const ORDINARY_UID = 65534;
 
-const temporary = mkdtempSync(join(tmpdir(), 'scorpio-test-run-'));
+const temporary = mkdtempSync(join(tmpdir(), 'scorpio-npm-test-'));
 const totals = { passed: 0, failed: 0, skipped: 0 };
 
 /** Ends what hangs on a mount: every request of a FUSE connection that this run made then fails. */
@@ -37,8 +46,8 @@ function abortMounts() {
 }
 
 /** Runs vitest; adds its numbers to the totals. Resolves with whether it ended well. */
-function vitest(name, args, { command = [process.execPath], env = {}, cwd = root } = {}) {
-  const report = join(temporary, `${name}.json`);
+function vitest(name, args, options = {}) {
+  const { command = [process.execPath], env = {}, report = join(temporary, `${name}.json`) } = options;
   const [program, ...first] = command;
   const all = [
     ...first,
@@ -51,7 +60,7 @@ function vitest(name, args, { command = [process.execPath], env = {}, cwd = root
   ];
   return new Promise((resolve) => {
     const child = spawn(program, all, {
-      cwd,
+      cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
       env: { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: '1' }), ...env },
     });
@@ -81,45 +90,46 @@ function vitest(name, args, { command = [process.execPath], env = {}, cwd = root
   });
 }
 
-/** Runs the mounted tests as an ordinary user; the checkout may lie where that user cannot go. */
-async function asOrdinaryUser() {
+/**
+ * Runs the mounted tests as an ordinary user, in a mount namespace of its own: there the checkout is found where that
+ * user can go, and /dev/fuse may be opened by everybody, as it is on most machines.
+ */
+function asOrdinaryUser() {
   const view = join(temporary, 'checkout');
   const home = join(temporary, 'home');
-  const asUser = ['setpriv', `--reuid=${ORDINARY_UID}`, `--regid=${ORDINARY_UID}`, '--clear-groups'];
-  spawnSync('mkdir', ['-p', view, home]);
-  spawnSync('chmod', ['755', temporary]);
-  spawnSync('chown', [`${ORDINARY_UID}:${ORDINARY_UID}`, home, temporary]);
-  if (spawnSync('mount', ['--bind', root, view]).status !== 0) {
-    console.error('cannot bind-mount the checkout: the pass as an ordinary user is left out');
-    totals.failed += 1;
-    return false;
-  }
-  try {
-    return await vitest('ordinary-user', ['--project', 'mounted'], {
-      command: [...asUser, process.execPath],
-      cwd: view,
-      env: {
-        HOME: home,
-        USER: 'nobody',
-        SCORPIO_VITEST_CACHE: join(home, 'vite'),
-        XDG_DATA_HOME: '',
-        XDG_CONFIG_HOME: '',
-      },
-    });
-  } finally {
-    spawnSync('umount', [view]);
-  }
+  const device = join(temporary, 'fuse');
+  for (const folder of [view, home]) mkdirSync(folder);
+  chmodSync(temporary, 0o755);
+  chownSync(home, ORDINARY_UID, ORDINARY_UID);
+  const script = [
+    'mount --bind "$CHECKOUT" "$VIEW"',
+    'mknod -m 666 "$DEVICE" c 10 229',
+    'mount --bind "$DEVICE" /dev/fuse',
+    'cd "$VIEW"',
+    `exec setpriv --reuid=${ORDINARY_UID} --regid=${ORDINARY_UID} --clear-groups "$@"`,
+  ].join(' && ');
+  return vitest('ordinary-user', ['--project', 'mounted', '--configLoader=runner'], {
+    command: ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath],
+    report: join(home, 'report.json'),
+    env: {
+      CHECKOUT: root,
+      VIEW: view,
+      DEVICE: device,
+      HOME: home,
+      USER: 'nobody',
+      SCORPIO_VITEST_CACHE: join(home, 'vite'),
+      XDG_DATA_HOME: '',
+      XDG_CONFIG_HOME: '',
+    },
+  });
 }
 
-/** Fails the run when it leaves a mount or a temporary folder behind. */
+/** Mounts and temporary folders that tests make, as they are now. */
 function leftovers() {
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('scorpio-test-') && !line.includes(temporary));
-  const folders = readdirSync(tmpdir()).filter(
-    (name) => name.startsWith('scorpio-test-') && join(tmpdir(), name) !== temporary,
-  );
-  return [...mounts, ...folders];
+  const isOurs = (text) => text.includes('/scorpio-') && !text.includes(temporary);
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n').filter(isOurs);
+  const folders = readdirSync(tmpdir()).map((name) => join(tmpdir(), name));
+  return [...mounts, ...folders.filter(isOurs)];
 }
 
 const extra = process.argv.slice(2);

@@ -25,6 +25,7 @@ import type { UpperPlace } from './upper.ts';
 const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 
 const { S_IFMT, S_IFLNK } = constants;
+const SET_ID_BITS = 0o6000;
 
 /** Makes sure that the upper layer has the folder (and so its parents); returns its descriptor. */
 export function copyUpDirectory(core: OverlayCore, inode: Inode): number {
@@ -108,7 +109,8 @@ export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext)
 async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
   const source = await core.layer.open(inode.lower as LayerEntry, { signal: core.closing.signal });
   try {
-    const { atime, mtime } = times(locate(core, inode));
+    const before = locate(core, inode);
+    const { atime, mtime } = times(before);
     const target = openUpper(core, inode, constants.O_WRONLY);
     const size = fstatSync(source).size;
     try {
@@ -122,6 +124,8 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     } finally {
       closeFd(target);
       const { dirfd, name } = core.upper.place(inode);
+      // Writing takes set-id bits away; but this was no write of a user's.
+      if ((before.mode & SET_ID_BITS) !== 0) chmodAt(dirfd, name, before.mode & 0o7777);
       utimensAt(dirfd, name, atime, mtime);
     }
     const { dirfd, name } = core.upper.place(inode);

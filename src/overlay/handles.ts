@@ -192,6 +192,7 @@ export class FileHandles {
     const core = this.#core;
     const inode = core.inode(ino);
     if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
+    if (inode.type === constants.S_IFLNK) throw new ErrnoError('ELOOP');
     const writable = (flags & O_ACCMODE) !== O_RDONLY;
     if ((flags & O_TRUNC) !== 0) {
       if (inode.copyUp !== undefined) need(inode.copyUp);
