@@ -9,6 +9,7 @@ import { LruCache } from '../util/lru.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import type { Layer, LayerEntry, LayerRequest, Listing } from './layer.ts';
 import { MonorepoEntry, MonorepoListing } from './listing.ts';
+import { ReadAhead } from './read-ahead.ts';
 import { isFolderMode, isSymlinkMode, TreeTable } from './tree-table.ts';
 
 /** Parsed trees that a layer keeps when it is given no cache; about half a million entries. */
@@ -53,6 +54,7 @@ class MonorepoLayer implements Layer {
   readonly #snapshot: Snapshot;
   readonly #objects: ObjectSource;
   readonly #trees: TreeCache;
+  readonly #readAhead: ReadAhead;
   readonly #links = new LruCache<ObjectId, Buffer>(LINK_CACHE_ENTRIES);
   readonly #onWarning: (message: string) => void;
   readonly #warned = new Set<ObjectId>();
@@ -61,6 +63,7 @@ class MonorepoLayer implements Layer {
   constructor({ snapshot, objects, trees, onWarning }: MonorepoLayerOptions) {
     this.#snapshot = snapshot;
     this.#objects = objects;
+    this.#readAhead = new ReadAhead(objects);
     this.#trees = trees ?? createTreeCache();
     this.#onWarning = onWarning ?? (() => undefined);
     this.root = new MonorepoEntry({ name: '', mode: 0o040755, id: snapshot.tree, path: '' });
@@ -72,7 +75,7 @@ class MonorepoLayer implements Layer {
     if (directory.isSubmodule === true) return new MonorepoListing(directory, this.#noEntries);
     const { id, path } = directory;
     const known = this.#trees.get(id);
-    if (known !== undefined) return new MonorepoListing(directory, known);
+    if (known !== undefined) return this.#listingAt(directory, known);
     const payload = this.#objects.tree(id, { snapshot: this.#snapshot, path }, request);
     return payload instanceof Promise
       ? payload.then((arrived) => this.#listingOf(directory, arrived))
@@ -124,7 +127,9 @@ class MonorepoLayer implements Layer {
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number> {
     if (isFolderMode(entry.mode)) throw new ErrnoError('EISDIR');
     if (isSymlinkMode(entry.mode)) throw new ErrnoError('ELOOP');
-    return this.#objects.openBlob(entry.id, request);
+    const fd = this.#objects.openBlob(entry.id, request);
+    this.#readAhead.opened(entry.path, entry.name, fd instanceof Promise);
+    return fd;
   }
 
   readlink(entry: LayerEntry, request?: LayerRequest): Awaitable<Buffer> {
@@ -154,6 +159,11 @@ class MonorepoLayer implements Layer {
       );
     }
     this.#trees.set(directory.id, table);
+    return this.#listingAt(directory, table);
+  }
+
+  #listingAt(directory: LayerEntry, table: TreeTable): Listing {
+    this.#readAhead.listed(directory.path, table);
     return new MonorepoListing(directory, table);
   }
 

@@ -22,4 +22,9 @@ export interface ObjectSource {
    * a single lost blob does not spoil a whole folder. Rejects when the upstream could not be asked.
    */
   loadSizes(ids: readonly ObjectId[], request?: UpstreamRequest): Awaitable<void>;
+  /**
+   * Fetches blobs ahead of need, as many in a request as the upstream allows. Rejects when the upstream fails as a
+   * whole; a single blob that cannot be had is left to whoever opens it.
+   */
+  prefetchBlobs(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<unknown>;
 }

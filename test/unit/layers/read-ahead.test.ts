@@ -1,0 +1,118 @@
+// A folder that is read file by file is fetched ahead of its reader.
+import { closeSync } from 'node:fs';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Layer, Listing } from '../../../src/layers/layer.ts';
+import { createMonorepoLayer } from '../../../src/layers/monorepo.ts';
+import { createLazyObjects, type LazyObjects } from '../../../src/objects/lazy-objects.ts';
+import { openObjectStore, type ObjectStore } from '../../../src/objects/object-store.ts';
+import { UpstreamError } from '../../../src/upstream/upstream-error.ts';
+import { MemoryUpstream, type TreeSource } from '../../support/memory-upstream.ts';
+import { createStoreFolder, type StoreFolder } from '../../support/store-folder.ts';
+
+let folder: StoreFolder;
+let store: ObjectStore;
+let upstream: MemoryUpstream;
+let objects: LazyObjects;
+
+beforeEach(async () => {
+  folder = await createStoreFolder();
+  store = openObjectStore(folder.path);
+  upstream = new MemoryUpstream();
+  objects = createLazyObjects({ store, upstream });
+});
+
+afterEach(async () => {
+  await objects.close();
+  await store.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+const files = (count: number, contentOf = (index: number): string => `content ${index}`): TreeSource =>
+  Object.fromEntries(
+    Array.from({ length: count }, (_none, index) => [`f${String(index).padStart(5, '0')}`, contentOf(index)]),
+  );
+
+async function open(tree: TreeSource): Promise<{ layer: Layer; listing: Listing }> {
+  const layer = createMonorepoLayer({ snapshot: upstream.snapshot(upstream.add(tree)), objects });
+  const listing = await layer.list(layer.root);
+  await layer.loadSizes(listing);
+  return { layer, listing };
+}
+
+async function readAt(layer: Layer, listing: Listing, index: number): Promise<void> {
+  closeSync(await layer.open(listing.at(index)));
+}
+
+const calls = (method: string): number => upstream.calls.filter((call) => call.method === method).length;
+const fetchedAhead = (): number =>
+  upstream.calls.reduce((sum, call) => sum + (call.method === 'fetchBlobs' ? call.ids.length : 0), 0);
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
+
+test('a single file is fetched alone', async () => {
+  const { layer, listing } = await open(files(100));
+  await readAt(layer, listing, 50);
+  await settle();
+  expect(calls('fetchBlob')).toBe(1);
+  expect(calls('fetchBlobs')).toBe(0);
+});
+
+test('files that are read one after the other are fetched many at once, behind what is waited for', async () => {
+  const { layer, listing } = await open(files(1000));
+  for (let index = 0; index < 1000; index++) {
+    await readAt(layer, listing, index);
+    if (index % 10 === 0) await settle();
+  }
+  expect(calls('fetchBlob') + calls('fetchBlobs')).toBeLessThan(60);
+  for (const call of upstream.calls) if (call.method === 'fetchBlobs') expect(call.priority).toBe('prefetch');
+});
+
+test('no file is fetched twice, wherever the reader begins', async () => {
+  const { layer, listing } = await open(files(200));
+  for (let step = 0; step < 200; step++) {
+    await readAt(layer, listing, (step + 150) % 200);
+    await settle();
+  }
+  const ids = upstream.calls.flatMap((call) => (call.method.startsWith('fetchBlob') ? call.ids : []));
+  expect(new Set(ids).size).toBe(200);
+  expect(ids.length).toBe(200);
+});
+
+test('the first window is small, and large files are left alone', async () => {
+  const { layer, listing } = await open(
+    files(100, (index) => (index % 2 === 0 ? `small ${index}` : `${index}`.padEnd(300_000))),
+  );
+  for (const index of [0, 2]) await readAt(layer, listing, index);
+  await settle();
+  expect(fetchedAhead()).toBeGreaterThan(0);
+  expect(fetchedAhead()).toBeLessThanOrEqual(32);
+  for (let index = 3; index < 100; index += 2) expect(store.hasBlob(listing.at(index).id)).toBe(false);
+});
+
+test('files of several folders that are read one by one are not fetched ahead', async () => {
+  const tree: Record<string, TreeSource> = {};
+  for (let index = 0; index < 20; index++) tree[`d${index}`] = files(10, (file) => `${index} ${file}`);
+  const { layer, listing } = await open(tree);
+  for (let index = 0; index < 20; index++) {
+    const inner = await layer.list(listing.at(index));
+    await layer.loadSizes(inner);
+    await readAt(layer, inner, 0);
+  }
+  await settle();
+  expect(calls('fetchBlobs')).toBe(0);
+});
+
+test('a failure ahead of the reader is no failure of the reader', async () => {
+  const { layer, listing } = await open(files(100));
+  upstream.fault = (call) =>
+    call.method === 'fetchBlobs' ? new UpstreamError('server', 'the server fell over') : undefined;
+  for (let index = 0; index < 100; index++) await readAt(layer, listing, index);
+  expect(calls('fetchBlob')).toBe(100);
+});
+
+test('what is under way is given up when the objects are closed', async () => {
+  const { layer, listing } = await open(files(100));
+  upstream.gate = (call) => (call.method === 'fetchBlobs' ? new Promise(() => undefined) : undefined);
+  for (const index of [0, 1]) await readAt(layer, listing, index);
+  await objects.close();
+  expect(upstream.aborted.length).toBeGreaterThan(0);
+});
