@@ -46,7 +46,7 @@ async function readAt(layer: Layer, listing: Listing, index: number): Promise<vo
 const calls = (method: string): number => upstream.calls.filter((call) => call.method === method).length;
 const fetchedAhead = (): number =>
   upstream.calls.reduce((sum, call) => sum + (call.method === 'fetchBlobs' ? call.ids.length : 0), 0);
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 8));
 
 test('a single file is fetched alone', async () => {
   const { layer, listing } = await open(files(100));
