@@ -190,10 +190,11 @@ export function readlinkAt(dirfd: number, name: string): Buffer {
   return Buffer.from(otherScratch.subarray(0, length));
 }
 
-/** Changes permission bits. Follows symlinks: never call it for one. An empty name means `dirfd` itself. */
+/** Changes permission bits; EOPNOTSUPP for a symlink, which is not followed. An empty name means `dirfd` itself. */
 export function chmodAt(dirfd: number, name: string, mode: number): void {
   const [base, path] = name === '' ? [AT_FDCWD, `/proc/self/fd/${dirfd}`] : [dirfd, name];
-  check(fchmodatCall(base, terminated(path, nameScratch), mode, 0));
+  const flags = name === '' ? 0 : AT_SYMLINK_NOFOLLOW;
+  check(fchmodatCall(base, terminated(path, nameScratch), mode, flags));
 }
 
 /** Changes the owner, of a symlink itself; -1 leaves one as it is. An empty name means `dirfd` itself. */
