@@ -50,9 +50,14 @@ export interface OverlayOptions {
 export function createOverlay(options: OverlayOptions): Filesystem {
   const upper = UpperLayer.open(options.upperDir, options.workDir);
   const owner = { uid: options.uid, gid: options.gid };
-  const core = new OverlayCore(options.layer, upper, owner, options.notifier);
-  adoptRoot(core, core.inode(1));
-  return new Overlay(core);
+  try {
+    const core = new OverlayCore(options.layer, upper, owner, options.notifier);
+    adoptRoot(core, core.inode(1));
+    return new Overlay(core);
+  } catch (error) {
+    upper.close();
+    throw error;
+  }
 }
 
 class Overlay implements Filesystem {

@@ -40,6 +40,7 @@ export class UpperLayer {
   readonly workFd: number;
   readonly #rootFd: number;
   readonly #open = new Set<Inode>();
+  readonly #retired: number[] = [];
   #clock = 0;
   #counter = 0;
 
@@ -72,7 +73,7 @@ export class UpperLayer {
     }
   }
 
-  /** O_PATH descriptor of a folder that the upper layer has. Stays valid at least until the next call. */
+  /** O_PATH descriptor of a folder that the upper layer has. Stays valid until the event loop turns. */
   folder(inode: Inode): number {
     const directory = inode.directory;
     if (directory === undefined) throw new ErrnoError('ENOTDIR');
@@ -189,6 +190,7 @@ export class UpperLayer {
 
   close(): void {
     for (const inode of this.#open) this.releaseFolder(inode);
+    this.#closeRetired();
     closeFd(this.workFd);
     closeFd(this.#rootFd);
   }
@@ -198,13 +200,22 @@ export class UpperLayer {
       .filter((inode) => inode !== keep && inode.parent !== undefined)
       .sort((a, b) => (a.directory?.fdUsed ?? 0) - (b.directory?.fdUsed ?? 0));
     for (const inode of byAge.slice(0, byAge.length / 2)) {
-      // Not the ones that the call under way is using: those are the youngest.
       const directory = inode.directory;
       if (directory === undefined) continue;
-      closeFd(directory.fd);
+      this.#retire(directory.fd);
       directory.fd = -1;
       this.#open.delete(inode);
     }
+  }
+
+  /** Closes a descriptor after the operation under way, which may hold it: a deep path opens many at once. */
+  #retire(fd: number): void {
+    if (this.#retired.length === 0) setImmediate(() => this.#closeRetired());
+    this.#retired.push(fd);
+  }
+
+  #closeRetired(): void {
+    for (const fd of this.#retired.splice(0)) closeFd(fd);
   }
 }
 
