@@ -27,3 +27,8 @@ export function lowerIno(path: string): number {
 export function upperIno(ino: number): number {
   return UPPER_BASE + (ino % UPPER_BASE);
 }
+
+/** Whether a number that was read from the disk can be one that these functions gave. */
+export function isGivenIno(ino: number): boolean {
+  return Number.isInteger(ino) && ino >= ROOT_INO && ino < 2 * UPPER_BASE;
+}

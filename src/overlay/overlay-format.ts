@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import { ErrnoError } from '../util/errno.ts';
 import { getXattrAt, listXattrAt, removeXattrAt, setXattrAt, type Stat } from '../util/syscall.ts';
+import { isGivenIno } from './inode-numbers.ts';
 
 /** Prefixes of overlayfs's attributes. */
 export type OverlayNamespace = 'trusted.overlay.' | 'user.overlay.';
@@ -101,5 +102,7 @@ export class OverlayFormat {
 
 function parseOrigin(value: string | undefined): Origin | undefined {
   const match = value === undefined ? null : /^(\d{1,16}) ([0-9a-f]{40,64})$/.exec(value);
-  return match === null ? undefined : { ino: Number(match[1]), id: match[2] as string };
+  if (match === null) return undefined;
+  const ino = Number(match[1]);
+  return isGivenIno(ino) ? { ino, id: match[2] as string } : undefined;
 }
