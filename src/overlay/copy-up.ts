@@ -8,6 +8,7 @@ import {
   chmodAt,
   chownAt,
   closeFd,
+  fallocate,
   mkdirAt,
   O_PATH,
   openAt,
@@ -26,11 +27,17 @@ const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 
 const { S_IFMT, S_IFLNK } = constants;
 const SET_ID_BITS = 0o6000;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
 
 /** Makes sure that the upper layer has the folder (and so its parents); returns its descriptor. */
 export function copyUpDirectory(core: OverlayCore, inode: Inode): number {
-  if (!inode.upper) build(core, inode, (temporary) => mkdirAt(core.upper.workFd, temporary, 0o700));
+  if (!inode.upper) buildDirectory(core, inode);
   return core.upper.folder(inode);
+}
+
+function buildDirectory(core: OverlayCore, inode: Inode): void {
+  build(core, inode, (temporary) => mkdirAt(core.upper.workFd, temporary, 0o700));
 }
 
 /** Gives an upper folder that was never used the attributes of the lower root, as if that had been copied up. */
@@ -47,7 +54,7 @@ export function adoptRoot(core: OverlayCore, root: Inode): void {
 export function copyUpMetadata(core: OverlayCore, inode: Inode, ctx: CallContext): void {
   if (inode.upper) return;
   if (inode.directory !== undefined) {
-    copyUpDirectory(core, inode);
+    buildDirectory(core, inode);
     return;
   }
   const { upper } = core;
@@ -60,7 +67,9 @@ export function copyUpMetadata(core: OverlayCore, inode: Inode, ctx: CallContext
     else makeFile(core, temporary, size);
     if (size > 0) upper.format.setMetacopy(upper.workFd, temporary);
   });
-  if (isLink || size === 0) inode.lower = undefined;
+  if (!isLink && size > 0) return;
+  inode.lower = undefined;
+  inode.version++;
 }
 
 /** Empties the file, whatever it held, without fetching it: what a truncating open does. */
@@ -111,15 +120,16 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
   try {
     const before = locate(core, inode);
     const { atime, mtime } = times(before);
+    inode.copied = before;
     const target = openUpper(core, inode, constants.O_WRONLY);
     const size = fstatSync(source).size;
     try {
       await copyContent(source, target, size);
+      // Where the server told a wrong size the hole was made too large.
+      if (size < before.size) ftruncateSync(target, size);
       await fdatasyncAsync(target);
     } catch (error) {
-      // Gives the space back; as long as the mark stands, nobody reads this file.
-      ftruncateSync(target, 0);
-      ftruncateSync(target, size);
+      giveSpaceBack(target, before.size);
       throw error;
     } finally {
       closeFd(target);
@@ -127,13 +137,30 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
       // Writing takes set-id bits away; but this was no write of a user's.
       if ((before.mode & SET_ID_BITS) !== 0) chmodAt(dirfd, name, before.mode & 0o7777);
       utimensAt(dirfd, name, atime, mtime);
+      inode.copied = undefined;
     }
     const { dirfd, name } = core.upper.place(inode);
     core.upper.format.clearMetacopy(dirfd, name);
     inode.lower = undefined;
     inode.version++;
+    // Somebody may have asked for the size when it was only hearsay.
+    if (size !== before.size) core.notifier?.invalidateInode(inode.ino, 0, 0);
   } finally {
+    inode.copied = undefined;
     closeFd(source);
+  }
+}
+
+/**
+ * Makes a failed copy a hole again: as long as the mark stands, nobody reads it. Never by way of size 0, which says
+ * that the file was emptied.
+ */
+function giveSpaceBack(fd: number, size: number): void {
+  try {
+    ftruncateSync(fd, size);
+    fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, size);
+  } catch {
+    // The disk cannot: the next copy-up writes over it.
   }
 }
 

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import type { Attributes, CallContext, Entry, KernelNotifier } from '../fuse/filesystem.ts';
 import type { Layer, LayerEntry, Listing } from '../layers/layer.ts';
+import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { readDirectory, statAt, statIfPresent, type Stat } from '../util/syscall.ts';
 import { DirectoryView } from './directory-view.ts';
@@ -119,18 +120,20 @@ export class OverlayCore {
 
   #upperChild(parent: Inode, name: string, stat: Stat, ctx: CallContext): Inode {
     const type = stat.mode & S_IFMT;
-    if (type !== S_IFDIR && stat.nlink > 1) {
-      const linked = this.#hardLinks.get(stat.ino);
-      if (linked !== undefined) {
-        this.addName(linked, parent, name);
-        return linked;
-      }
+    // Whatever its link count: the name by which it is known may have been removed while it is open.
+    const linked = type === S_IFDIR ? undefined : this.#hardLinks.get(stat.ino);
+    if (linked !== undefined) {
+      this.addName(linked, parent, name);
+      return linked;
     }
     const attributes = this.upper.format.read(this.upper.folder(parent), name);
     let lower: LayerEntry | undefined;
     if (type === S_IFDIR) {
       lower = attributes.opaque ? undefined : this.#lowerOf(parent, name, attributes.redirect, ctx);
       if (lower !== undefined && (lower.mode & S_IFMT) !== S_IFDIR) lower = undefined;
+    } else if (attributes.metacopy && stat.size === 0) {
+      // It was being emptied when the program was killed: there is no mark for an empty file.
+      this.upper.format.clearMetacopy(this.upper.folder(parent), name);
     } else if (attributes.metacopy) {
       lower = this.#lowerOf(parent, name, attributes.redirect, ctx);
       if (lower === undefined) {
@@ -278,6 +281,10 @@ export class OverlayCore {
       stat.ino = inode.ino;
       if (inode.isMetacopy) stat.blocks = Math.ceil(stat.size / 512);
       if (inode.directory !== undefined && inode.lower !== undefined && stat.nlink > 0) stat.nlink = 1;
+      if (inode.copied !== undefined) {
+        const { mode, atime, atimeNsec, mtime, mtimeNsec } = inode.copied;
+        Object.assign(stat, { mode, atime, atimeNsec, mtime, mtimeNsec });
+      }
       return stat;
     }
     const lower = inode.lower as LayerEntry;
@@ -308,8 +315,15 @@ export class OverlayCore {
     const entry = inode.lower as LayerEntry;
     const known = this.layer.knownSize(entry);
     if (known !== undefined) return known;
-    const listing = inode.parent === undefined ? undefined : inode.parent.directory?.listing;
-    if (listing?.get(entry.name)?.id === entry.id) need(this.layer.loadSizes(listing, ctx));
+    const directory = inode.parent?.directory;
+    const listing = directory?.listing;
+    if (directory?.sizesLoaded === false && listing?.get(entry.name)?.id === entry.id) {
+      need(
+        chain(this.layer.loadSizes(listing, ctx), () => {
+          directory.sizesLoaded = true;
+        }),
+      );
+    }
     return this.layer.knownSize(entry) ?? need(this.layer.size(entry, ctx));
   }
 

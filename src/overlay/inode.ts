@@ -1,6 +1,7 @@
 // An object of the overlay as the kernel knows it.
 import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
+import type { Stat } from '../util/syscall.ts';
 import type { DirectoryView } from './directory-view.ts';
 
 /** The name of a non-folder in a folder, besides its first one. */
@@ -19,6 +20,8 @@ export class DirectoryState {
   fdUsed = 0;
   /** The lower layer's entries; undefined while not loaded or without a lower part. */
   listing: Listing | undefined = undefined;
+  /** Whether the sizes in `listing` were asked for: those that are not known by now were lost. */
+  sizesLoaded = false;
   /** Names in the upper layer with their types (`S_IFMT` bits, 0: unknown); undefined while not read. */
   upperNames: Map<string, number> | undefined = undefined;
   /** Names that the upper layer hides. Valid together with `upperNames`. */
@@ -56,6 +59,8 @@ export class Inode {
   version = 0;
   /** The copy-up of its content that is under way. */
   copyUp: Promise<void> | undefined = undefined;
+  /** Attributes from before that copy-up, which changes some on the disk while it runs; undefined else. */
+  copied: Stat | undefined = undefined;
   readonly directory: DirectoryState | undefined;
 
   constructor(

@@ -1,9 +1,10 @@
 // Conformance: changing files that lie in a read-only lower tree.
 import { constants } from 'node:fs';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../../../src/fuse/filesystem.ts';
 import { expectBytes, mtimeOf, outcome, treeState } from '../../support/filesystem-assertions.ts';
-import { foldersOf, LONGEST_NAME, lowerSeed } from '../../support/seed-tree.ts';
+import { foldersOf, LONGEST_NAME, lowerSeed, seedFile } from '../../support/seed-tree.ts';
 import { otherOwner } from '../../support/other-owner.ts';
 import type { Start } from './subject.ts';
 
@@ -108,6 +109,30 @@ export function lowerFileTests(start: Start): void {
       await fs.append('README.md', 'more\n');
       expect((await fs.read(reader)).toString()).toBe('hello, lower\nmore\n');
       expect((await fs.getattr(await fs.resolve('README.md'), reader)).size).toBe(18);
+    });
+
+    test('that are empty are seen with what is written through a handle from before', async () => {
+      const { fs } = await start(lowerSeed);
+      const reader = await fs.open('empty');
+      const writer = await fs.open('empty', constants.O_RDWR);
+      await fs.write(writer, 'no longer');
+      expect((await fs.read(reader)).toString()).toBe('no longer');
+    });
+
+    test('show their own times and mode while their content is copied', async () => {
+      const large = Buffer.alloc(32 * 2 ** 20, 'x');
+      const { fs } = await start({ large: seedFile(large, { executable: true }) });
+      const { ino, mode, mtime } = await fs.stat('large');
+      let isOpen = false;
+      const opening = fs.open('large', constants.O_RDWR).finally(() => {
+        isOpen = true;
+      });
+      while (!isOpen) {
+        expect(await fs.getattr(ino)).toMatchObject({ mode, mtime, size: large.length });
+        await immediate();
+      }
+      await opening;
+      expect(await fs.getattr(ino)).toMatchObject({ mode, mtime, size: large.length });
     });
 
     test('are seen with their content through a handle although they were removed', async () => {

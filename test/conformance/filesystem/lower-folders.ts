@@ -251,6 +251,15 @@ export function lowerFolderTests(start: Start): void {
       expect(await fs.names('vendor')).toEqual([]);
     });
 
+    test('that were removed while somebody is in them still take changes of attributes', async () => {
+      const { fs } = await start(lowerSeed);
+      const { ino } = await fs.stat('vendor/module');
+      await fs.rmdir('vendor/module');
+      const changed = await fs.filesystem.setattr(ino, { mode: 0o700 }, fs.ctx);
+      expect(changed).toMatchObject({ ino, mode: 0o040700, nlink: 0 });
+      expect(await outcome(() => fs.filesystem.mkdir(ino, 'inside', 0o755, fs.ctx))).toBe('ENOENT');
+    });
+
     test('keep their mode when something is made in them, and pass setgid on', async () => {
       const { fs } = await start(lowerSeed);
       await fs.setattr('docs', { mode: 0o2755, gid: otherOwner.gid });

@@ -155,6 +155,21 @@ export function persistenceTests(start: Start, keepsNumbers: boolean): void {
       expect(await fs.exists('docs')).toBe(false);
     });
 
+    test('a file with two names has one number, though it is open and the first name is gone', async () => {
+      const session = await start(lowerSeed);
+      await session.fs.writeFile('one', 'content');
+      await session.fs.link('one', 'two');
+      const fs = await session.reopen();
+      const fh = await fs.open('one', constants.O_RDWR);
+      const { ino } = await fs.stat('one');
+      await fs.unlink('one');
+      expect(await fs.stat('two')).toMatchObject({ ino, nlink: 1 });
+      await fs.write(fh, 'CON');
+      expect(await fs.readText('two')).toBe('CONtent');
+      await fs.unlink('two');
+      expect(await fs.getattr(ino)).toMatchObject({ nlink: 0 });
+    });
+
     test.runIf(keepsNumbers)(
       'lower objects have the inode numbers that they had, changed or not',
       async () => {

@@ -1,0 +1,58 @@
+// Sizes that the server lost, or told wrongly.
+import { constants } from 'node:fs';
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, expect, test } from 'vitest';
+import { ErrnoError } from '../../../src/util/errno.ts';
+import { outcome } from '../../support/filesystem-assertions.ts';
+import { seedFile } from '../../support/seed-tree.ts';
+import { UpperOverlay } from '../../support/upper-overlay.ts';
+
+const WAIT_MS = 2000;
+let overlay: UpperOverlay;
+afterEach(() => overlay.dispose());
+
+test('stat of a file whose blob the server lost fails, and asks once for the folder', async () => {
+  let asked = 0;
+  overlay = new UpperOverlay(
+    { file: seedFile('lost') },
+    {
+      wrap: (layer) => ({
+        ...layer,
+        knownSize: () => undefined,
+        loadSizes: async () => {
+          asked++;
+          await immediate();
+        },
+        size: async () => {
+          await immediate();
+          throw new ErrnoError('EIO');
+        },
+      }),
+    },
+  );
+  const late = sleep(WAIT_MS, 'still waiting', { ref: false });
+  expect(await Promise.race([outcome(() => overlay.fs.stat('file')), late])).toBe('EIO');
+  expect(asked).toBe(1);
+});
+
+for (const told of [3, 30]) {
+  test(`a size told wrongly (${told} for 10) is put right when the content comes, and the kernel told`, async () => {
+    const invalidated: number[] = [];
+    overlay = new UpperOverlay(
+      { file: seedFile('0123456789') },
+      {
+        wrap: (layer) => ({ ...layer, knownSize: () => told }),
+        notifier: {
+          invalidateInode: (ino) => void invalidated.push(ino),
+          invalidateEntry: () => undefined,
+        },
+      },
+    );
+    const { ino, size } = await overlay.fs.stat('file');
+    expect(size).toBe(told);
+    await overlay.fs.open('file', constants.O_RDWR);
+    expect((await overlay.fs.stat('file')).size).toBe(10);
+    expect(await overlay.fs.readText('file')).toBe('0123456789');
+    expect(invalidated).toEqual([ino]);
+  });
+}
