@@ -81,3 +81,21 @@ print(copied)`;
   expect(await python(code, `${root}/big.bin`, `${root}/copy`)).toBe('200000');
   expectBytes(readFileSync(`${root}/copy`), big.subarray(1000, 201_000));
 });
+
+test('after O_APPEND was taken off a descriptor, writes go where they should', async () => {
+  const root = await mounts.fresh();
+  const printed = await python(
+    `fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+os.write(fd, b"end")
+fcntl.fcntl(fd, fcntl.F_SETFL, 0)
+os.pwrite(fd, b"HELLO", 0)
+fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+os.write(fd, b"!")
+os.close(fd)`,
+    `${root}/README.md`,
+  );
+  expect(printed).toBe('');
+  const expected = 'HELLO, lower\nend!';
+  expect(readFileSync(`${root}/README.md`, 'utf8')).toBe(expected);
+  expect(readFileSync(`${mounts.current[0]?.upperDir}/README.md`, 'utf8')).toBe(expected);
+});

@@ -92,6 +92,12 @@ export const SetattrFlag = {
   MTIME_NOW: 0x100,
 } as const;
 
+/**
+ * Flag of open(2) that is kept from the filesystem: the kernel, which alone changes the file, sends each WRITE with its
+ * position, and fcntl(2) can take the flag off again without our hearing of it.
+ */
+export const O_APPEND = 0o2000;
+
 /** GETATTR names an open file. */
 export const GETATTR_FH = 1;
 /** FSYNC and FSYNCDIR: the data only. */

@@ -4,7 +4,7 @@ import type { Entry, Filesystem, OpenedFile } from '../../filesystem.ts';
 import type { Reply } from '../codec/reply.ts';
 import { writeEntry, writeNegativeEntry, writeOpen } from '../codec/structures.ts';
 import { type Operation, type OperationTable, encodeNothing } from '../operation.ts';
-import { Opcode } from '../protocol.ts';
+import { O_APPEND, Opcode } from '../protocol.ts';
 
 const PERMISSION_BITS = 0o7777;
 
@@ -62,7 +62,7 @@ const create: Operation<{ entry: Entry; file: OpenedFile }> = {
       request.nodeid,
       request.name(16),
       request.u32(4) & PERMISSION_BITS,
-      request.u32(0),
+      request.u32(0) & ~O_APPEND,
       ctx,
     ),
   encode(reply, { entry, file }) {

@@ -2,7 +2,7 @@
 import type { OpenedFile } from '../../filesystem.ts';
 import { writeOpen } from '../codec/structures.ts';
 import { type Operation, type OperationTable, encodeNothing } from '../operation.ts';
-import { FSYNC_FDATASYNC, MAX_WRITE_BYTES, Opcode } from '../protocol.ts';
+import { FSYNC_FDATASYNC, MAX_WRITE_BYTES, O_APPEND, Opcode } from '../protocol.ts';
 import type { Reply } from '../codec/reply.ts';
 
 /** Bytes of `struct fuse_write_in`, which the data follows. */
@@ -18,7 +18,7 @@ function encodeCount(reply: Reply, count: number): number {
 
 const open: Operation<OpenedFile> = {
   name: 'OPEN',
-  call: (filesystem, request, ctx) => filesystem.open(request.nodeid, request.u32(0), ctx),
+  call: (filesystem, request, ctx) => filesystem.open(request.nodeid, request.u32(0) & ~O_APPEND, ctx),
   encode: (reply, file) => writeOpen(reply, 0, file),
   undo: (filesystem, file) => filesystem.release(file.fh),
 };
