@@ -82,7 +82,10 @@ export function isAnsweredBy(wanted: WantedMount, record: MountRecord): boolean 
   const task = `job_id/build_id '${wanted.jobId}'`;
   if (!same) throw new RegistryError('INVALID_REQUEST', `${task} already mounted with different path/cl`);
   if (wanted.mountpoint !== undefined && wanted.mountpoint !== record.mountpoint) {
-    throw new RegistryError('INVALID_REQUEST', `${task} already mounted at ${record.mountpoint}`);
+    throw new RegistryError(
+      'INVALID_REQUEST',
+      `${task} already mounted at ${record.mountpoint}; unmount it first, or choose another job id`,
+    );
   }
   if (['Quiescing', 'Unmounting', 'Unmounted'].includes(record.state as string)) {
     throw new RegistryError(

@@ -118,6 +118,16 @@ describe('mount', () => {
     expect(await list(point)).toEqual(['a.md', 'b.md']);
   });
 
+  test('--timeout ends the command when the server says nothing, and says that the daemon goes on', async () => {
+    served.proxy.inject({ kind: 'hang' });
+    await stage.serve();
+    const { code, stdout, stderr } = await stage.scorpio('mount', '/docs', point, '--timeout', '1');
+    expect([code, stdout]).toEqual([3, '']);
+    expect(stderr).toMatch(/^failed to mount job docs: no answer .* within 1 s; the daemon goes on trying/);
+    expect(stage.mountpoints()).toEqual([]);
+    expect(await stage.succeed('list')).toMatch(/^job_id=docs .* state=Provisioning\n$/);
+  });
+
   test('of what is mounted already is answered with that mount, at another folder it is refused', async () => {
     const first = JSON.parse(await stage.succeed('mount', '/docs', point, '--json'));
     expect(JSON.parse(await stage.succeed('mount', '/docs', point, '--json'))).toEqual(first);

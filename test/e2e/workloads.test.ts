@@ -184,6 +184,56 @@ print(os.stat(path).st_size)`;
   await shell('cmp "$1/cold/big.bin" "$2/cold/big.bin"', { args: [plain, mountpoint] });
 });
 
+test('processes that append, lock, and make and remove the same names do not disturb each other', async () => {
+  const append = 'for n in $(seq 100); do echo "$1 $n" >> README.md; done';
+  const count =
+    "for n in $(seq 40); do flock docs/a.md sh -c 'read n < counter; echo $((n + 1)) > counter'; done";
+  const swap = 'for n in $(seq 60); do echo "$1" > "new-$1"; mv "new-$1" docs/b.md; done';
+  const claim = 'for n in $(seq 30); do mkdir "lock-$n" 2>/dev/null && echo "$n" >> claimed; done; true';
+  await shell('echo 0 > counter', { cwd: mountpoint });
+  await Promise.all(
+    [append, count, swap, claim].flatMap((script) =>
+      ['one', 'two', 'three'].map((who) => shell(script, { cwd: mountpoint, args: [who] })),
+    ),
+  );
+  await remount();
+  const numbers = Array.from({ length: 100 }, (_, index) => String(index + 1));
+  for (const who of ['one', 'two', 'three']) {
+    const mine = await shell('grep "^$1 " README.md | cut -d " " -f 2', { cwd: mountpoint, args: [who] });
+    expect(mine.split('\n')).toEqual(numbers);
+  }
+  expect(await shell('head -n 1 README.md; wc -l < README.md; cat counter', { cwd: mountpoint })).toBe(
+    'hello, lower\n301\n120',
+  );
+  expect(await shell('cat docs/b.md; ls | grep new- || true', { cwd: mountpoint })).toMatch(
+    /^(one|two|three)$/,
+  );
+  expect(
+    await shell('sort -n claimed | uniq -c | wc -l; ls -d lock-* | wc -l; wc -l < claimed', {
+      cwd: mountpoint,
+    }),
+  ).toBe('30\n30\n30');
+});
+
+test('programs run from a mount: scripts, executables and what they map', async () => {
+  expect(await shell('./run.sh', { cwd: mountpoint })).toBe('run');
+  expect(
+    await runProgram('./README.md', [], { cwd: mountpoint }).catch((error: Error) => error.message),
+  ).toContain('EACCES');
+  await shell('cp "$(command -v python3)" python; sed -i s/run/walk/ run.sh; printf x >> big.bin', {
+    cwd: mountpoint,
+  });
+  expect(await shell('./python -c "print(6 * 7)"; ./run.sh; wc -c < big.bin', { cwd: mountpoint })).toBe(
+    '42\nwalk\n300001',
+  );
+  // Whether somebody may write to what is running depends on the kernel.
+  await shell('cp python "$1"', { cwd: mountpoint, args: [plain] });
+  const script =
+    './python -c "import time; print(1, flush=True); time.sleep(50)" > out & until [ -s out ]; do :; done; { echo x >> python; } 2>&1 && echo done; kill $!';
+  const expected = await shell(script, { cwd: plain });
+  expect(await shell(script, { cwd: mountpoint })).toBe(expected);
+});
+
 describe('a file that nobody has read yet', () => {
   test('is fetched once for 32 processes that read it at the same time, through two mounts', async () => {
     const content = randomBytes(3_000_000, 33);

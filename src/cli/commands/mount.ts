@@ -7,6 +7,7 @@ import { createDaemonClient, type DaemonClient, type MountRequest } from '../dae
 import { ExitCode } from '../exit-codes.ts';
 import { findDaemon } from '../find-daemon.ts';
 import { print, printJson } from '../output.ts';
+import { TransportError } from '../request-json.ts';
 import { startDaemon } from '../start-daemon.ts';
 
 /** Options of the command. */
@@ -91,7 +92,10 @@ export async function runMount(
     return ExitCode.ok;
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError(`failed to mount job ${jobId}: ${(error as Error).message}`, ExitCode.mount, {
+    // The request is under way, and other clients may be waiting for the same mount.
+    const isLate = error instanceof TransportError && error.reason === 'timeout';
+    const hint = isLate ? '; the daemon goes on trying, to be seen with: scorpio list' : '';
+    throw new CliError(`failed to mount job ${jobId}: ${(error as Error).message}${hint}`, ExitCode.mount, {
       cause: error,
     });
   }

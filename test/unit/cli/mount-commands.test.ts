@@ -118,7 +118,10 @@ describe('mount', () => {
     daemon.answers['POST /antares/mounts'] = 'silence';
     const { code, stderr } = await sandbox.run('mount', '/a', '--timeout', '0.5');
     expect(code).toBe(3);
-    expect(stderr).toBe(`failed to mount job a: no answer from ${daemon.address} within 0.5 s\n`);
+    expect(stderr).toBe(
+      `failed to mount job a: no answer from ${daemon.address} within 0.5 s; ` +
+        'the daemon goes on trying, to be seen with: scorpio list\n',
+    );
   });
 });
 

@@ -145,7 +145,7 @@ describe('jobs', () => {
       message: "job_id/build_id 'j' already mounted with different path/cl",
     });
     await expect(registry.create({ path: '/a', jobId: 'j', mountpoint: '/n' })).rejects.toMatchObject({
-      message: "job_id/build_id 'j' already mounted at /m",
+      message: "job_id/build_id 'j' already mounted at /m; unmount it first, or choose another job id",
     });
   });
 
