@@ -247,8 +247,9 @@ describe.skipIf(!canMount)('a mount through the kernel binding', () => {
     const mounted = await mount();
     // A handler instead of the default death by signal, to see what open returns.
     const script =
-      'import errno,signal,sys\nsignal.signal(signal.SIGALRM,lambda *a: (_ for _ in ()).throw(InterruptedError(4,"")))\n' +
-      'signal.setitimer(signal.ITIMER_REAL,float(sys.argv[2]))\ntry: open(sys.argv[1])\nexcept OSError as e: print(e.errno)';
+      'import os,signal,sys,time\nsignal.signal(signal.SIGINT,lambda *a: (_ for _ in ()).throw(InterruptedError(4,"")))\n' +
+      'if os.fork()==0: time.sleep(float(sys.argv[2])); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
+      'try: open(sys.argv[1])\nexcept OSError as e: print(e.errno)';
     // 5 ms is before the filesystem asks for the signal, 100 ms after.
     for (const seconds of ['0.005', '0.1']) {
       const { stdout } = await run('python3', ['-c', script, join(point, 'stuck'), seconds], {
@@ -261,6 +262,19 @@ describe.skipIf(!canMount)('a mount through the kernel binding', () => {
     cat.kill('SIGINT');
     expect((await once(cat, 'exit'))[1]).toBe('SIGINT');
     expect((await mounted.ask<Report>('report')).openFiles).toBe(0);
+  });
+
+  it('lets a call go on when its process is only sent signals that it handles, and ends it when it is to stop', async () => {
+    await mount();
+    const script =
+      'import ctypes,os,signal,sys,time\nlibc=ctypes.CDLL(None,use_errno=True)\n' +
+      'signal.signal(signal.SIGALRM,lambda *a: None)\nsignal.signal(signal.SIGINT,lambda *a: None)\n' +
+      'signal.setitimer(signal.ITIMER_REAL,0.05,0.05)\n' +
+      'if os.fork()==0: time.sleep(0.6); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
+      'start=time.monotonic()\nlibc.open(sys.argv[1].encode(),0)\n' +
+      'print(ctypes.get_errno(),time.monotonic()-start>0.5)';
+    const { stdout } = await run('python3', ['-c', script, join(point, 'stuck')], { timeout: TOO_LONG_MS });
+    expect(stdout).toBe('4 True\n');
   });
 
   it('shows what changed behind the kernel as soon as it is notified', async () => {

@@ -16,6 +16,7 @@ import type { Operation } from './operation.ts';
 import { operationFor, refusal } from './operations/table.ts';
 import { watchReadable } from './poller.ts';
 import { Opcode } from './protocol.ts';
+import { isToStop } from './signals.ts';
 import { Spares } from './spares.ts';
 import { read, write } from './system-calls.ts';
 
@@ -27,6 +28,8 @@ import { read, write } from './system-calls.ts';
 const SPIN_MS = 0.02;
 /** How long one turn may go on before timers, HTTP and other mounts get theirs, in ms. */
 const TURN_MS = 2;
+/** How often a call that goes on in spite of a signal looks for another one. */
+const SIGNAL_POLL_MS = 100;
 
 const requests = new Spares(() => new Request());
 const replies = new Spares(() => new Reply());
@@ -155,8 +158,7 @@ export class Session {
         return;
       }
       case Opcode.INTERRUPT:
-        // A request that is not pending has been answered.
-        this.#pending.get(keyOf(request.u32(0), request.u32(4)))?.interrupt();
+        this.#interrupt(keyOf(request.u32(0), request.u32(4)));
         return;
       case Opcode.NOTIFY_REPLY:
         return;
@@ -169,6 +171,18 @@ export class Session {
         else this.#refuse(this.#reply, request.uniqueLow, request.uniqueHigh, refusal(opcode));
       }
     }
+  }
+
+  /**
+   * Ends a call whose process is to stop. The kernel tells of the first signal alone, whatever it is; so one that is no
+   * reason to stop is followed by a look for others.
+   */
+  #interrupt(key: bigint): void {
+    const caller = this.#pending.get(key);
+    // A request that is not pending has been answered.
+    if (caller === undefined) return;
+    if (isToStop(caller.pid)) caller.interrupt();
+    else setTimeout(() => this.#interrupt(key), SIGNAL_POLL_MS).unref();
   }
 
   #run(operation: Operation, request: Request): void {

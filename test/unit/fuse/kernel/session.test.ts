@@ -50,6 +50,9 @@ afterEach(() => {
   closeSync(kernel);
 });
 
+/** A process that is not there, and so cannot be asked what signals it has. */
+const NOBODY = 0x7fff_ffff;
+
 function send(opcode: number, unique: bigint, body: Buffer | string = '', nodeid = 1): void {
   const bytes = typeof body === 'string' ? Buffer.from(body, 'latin1') : body;
   const header = Buffer.alloc(40);
@@ -59,7 +62,7 @@ function send(opcode: number, unique: bigint, body: Buffer | string = '', nodeid
   header.writeBigUInt64LE(BigInt(nodeid), 16);
   header.writeUInt32LE(11, 24);
   header.writeUInt32LE(22, 28);
-  header.writeUInt32LE(33, 32);
+  header.writeUInt32LE(NOBODY, 32);
   const message = Buffer.concat([header, bytes]);
   expect(write(kernel, message, message.length)).toBe(message.length);
 }
@@ -132,7 +135,7 @@ describe('a session', () => {
     };
     send(Opcode.LOOKUP, 0x8000_0000_0000_0005n, 'n\xe4me\0', 2 ** 40);
     const [reply] = await replies(1);
-    expect(seen).toEqual([2 ** 40, 'n\xe4me', 11, 22, 33]);
+    expect(seen).toEqual([2 ** 40, 'n\xe4me', 11, 22, NOBODY]);
     expect([reply!.unique, reply!.errno, reply!.body.readBigUInt64LE(0)]).toEqual([
       0x8000_0000_0000_0005n,
       0,
