@@ -73,7 +73,14 @@ export class OverlayCore {
   listing(inode: Inode, ctx: CallContext): Listing | undefined {
     const directory = inode.directory as DirectoryState;
     if (inode.lower === undefined) return undefined;
-    directory.listing ??= need(this.layer.list(inode.lower, ctx));
+    if (directory.listing === undefined) {
+      // Kept as it comes, since a layer may be unable to keep it.
+      need(
+        chain(this.layer.list(inode.lower, ctx), (listing) => {
+          directory.listing = listing;
+        }),
+      );
+    }
     return directory.listing;
   }
 

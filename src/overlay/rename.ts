@@ -77,7 +77,7 @@ function move(
   const { upper } = core;
   markMoved(core, source, overLower);
   if (target !== undefined) loseName(core, target);
-  if (target?.directory !== undefined && target.upper) upper.clearFolder(upper.folder(to.parent), to.name);
+  if (target?.directory !== undefined && target.upper) clear(core, target, to);
   const fromFd = upper.folder(from.parent);
   const toFd = upper.folder(to.parent);
   const inTheWay = source.directory === undefined ? undefined : statIfPresent(toFd, to.name);
@@ -100,6 +100,16 @@ function move(
   core.nameAdded(to.parent, to.name, source.type);
   core.addName(source, to.parent, to.name);
   if (target !== undefined) core.dropIfUnused(target);
+}
+
+/** Makes an empty folder one that the disk takes for empty too; should the rename fail, it is still what it was. */
+function clear({ upper }: OverlayCore, folder: Inode, at: NamePlace): void {
+  const { directory } = folder;
+  upper.clearFolder(upper.folder(at.parent), at.name);
+  folder.lower = undefined;
+  if (directory === undefined) return;
+  directory.listing = undefined;
+  directory.whiteouts?.clear();
 }
 
 function checkReplace(core: OverlayCore, source: Inode, target: Inode, ctx: CallContext): void {

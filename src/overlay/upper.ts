@@ -7,7 +7,6 @@ import { ErrnoError } from '../util/errno.ts';
 import {
   AT_REMOVEDIR,
   closeFd,
-  mkdirAt,
   mknodAt,
   O_PATH,
   openAt,
@@ -168,13 +167,10 @@ export class UpperLayer {
     removeTree(this.workFd, temporary);
   }
 
-  /** Replaces a folder that holds nothing but whiteouts by an empty, opaque one, which a rename may replace. */
+  /** Removes the whiteouts of a folder that holds nothing else, so that a rename may replace it. It looks the same. */
   clearFolder(dirfd: number, name: string): void {
-    const temporary = this.temporaryName();
-    mkdirAt(this.workFd, temporary, 0o700);
-    this.format.setOpaque(this.workFd, temporary);
-    renameAt(this.workFd, temporary, dirfd, name, RENAME_EXCHANGE);
-    removeTree(this.workFd, temporary);
+    this.format.setOpaque(dirfd, name);
+    emptyTree(dirfd, name);
   }
 
   /** Renames within the upper layer and leaves a whiteout at the old name, in one step where the disk can. */
@@ -183,8 +179,16 @@ export class UpperLayer {
       renameAt(dirfd, name, newDirfd, newName, RENAME_WHITEOUT);
     } catch (error) {
       if (!(error instanceof ErrnoError) || (error.code !== 'EINVAL' && error.code !== 'EPERM')) throw error;
-      renameAt(dirfd, name, newDirfd, newName);
-      mknodAt(dirfd, name, constants.S_IFCHR, 0);
+      // What may lack space comes first.
+      const temporary = this.temporaryName();
+      mknodAt(this.workFd, temporary, constants.S_IFCHR, 0);
+      try {
+        renameAt(dirfd, name, newDirfd, newName);
+      } catch (failure) {
+        this.discard(temporary);
+        throw failure;
+      }
+      renameAt(this.workFd, temporary, dirfd, name);
     }
   }
 
@@ -227,13 +231,18 @@ function removeTree(dirfd: number, name: string): void {
     unlinkAt(dirfd, name);
     return;
   }
+  emptyTree(dirfd, name);
+  unlinkAt(dirfd, name, AT_REMOVEDIR);
+}
+
+/** Removes everything in a folder. */
+function emptyTree(dirfd: number, name: string): void {
   const fd = openAt(dirfd, name, O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
     for (const entry of readDirectory(fd)) removeTree(fd, entry.name);
   } finally {
     closeFd(fd);
   }
-  unlinkAt(dirfd, name, AT_REMOVEDIR);
 }
 
 function probeNamespace(workFd: number, upperDir: string): OverlayNamespace {

@@ -1,4 +1,4 @@
-// Sizes that the server lost, or told wrongly.
+// What a layer knows only for the moment: listings it cannot keep, sizes that the server lost or told wrongly.
 import { constants } from 'node:fs';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
@@ -33,6 +33,27 @@ test('stat of a file whose blob the server lost fails, and asks once for the fol
   const late = sleep(WAIT_MS, 'still waiting', { ref: false });
   expect(await Promise.race([outcome(() => overlay.fs.stat('file')), late])).toBe('EIO');
   expect(asked).toBe(1);
+});
+
+test('a listing that the layer cannot keep is asked for once', async () => {
+  let asked = 0;
+  overlay = new UpperOverlay(
+    { 'docs/file': seedFile('content') },
+    {
+      wrap: (layer) => ({
+        ...layer,
+        list: async (directory, request) => {
+          asked++;
+          await immediate();
+          return layer.list(directory, request);
+        },
+      }),
+    },
+  );
+  const late = sleep(WAIT_MS, 'still waiting', { ref: false });
+  expect(await Promise.race([overlay.fs.readText('docs/file'), late])).toBe('content');
+  expect(await overlay.fs.names('docs')).toEqual(['file']);
+  expect(asked).toBe(2);
 });
 
 for (const told of [3, 30]) {
