@@ -108,6 +108,8 @@ class LocalMountHost implements MountHost {
         // Gone from here, and only another mount namespace holds it: as after a lazy unmount.
         if (!isStillMounted(served)) break;
         const reason = await unmountError(served, error);
+        // Somebody else unmounted it meanwhile.
+        if (served.ended) break;
         // Somebody was just passing by.
         if (reason.kind === 'busy' && reason.users.length === 0 && round < MAX_UNMOUNT_ROUNDS) {
           await delay(UNMOUNT_PAUSE_MS);
