@@ -43,7 +43,9 @@ export async function teardown(): Promise<void> {
   const left = await waitUntilGone(ours);
   removeEverythingOf(process.pid);
   if (left.length > 0) {
-    throw new Error(`the tests left behind:\n${left.map(({ description }) => `  ${description}`).join('\n')}`);
+    throw new Error(
+      `the tests left behind:\n${left.map(({ description }) => `  ${description}`).join('\n')}`,
+    );
   }
 }
 
@@ -59,7 +61,8 @@ function build(): void {
     const options = ['-p', join(PROJECT, 'tsconfig.build.json')];
     execFileSync(process.execPath, [compiler, ...options], { timeout: BUILD_TIMEOUT_MS, stdio: 'pipe' });
   } catch (error) {
-    if (!existsSync(main)) throw new Error(`the build failed: ${String((error as Error).message)}`, { cause: error });
+    if (!existsSync(main))
+      throw new Error(`the build failed: ${String((error as Error).message)}`, { cause: error });
   }
 }
 

@@ -96,11 +96,25 @@ class Fixture implements MountFixture {
 
   async start(seed: SeedTree): Promise<void> {
     this.repository = await createGitRepository({ files: toGitFiles(seed) });
-    const server = this.#run('--http-addr', '127.0.0.1:0', '--state-file', this.#path('unused'), 'mega-server', '--repo', this.repository.path);
+    const server = this.#run(
+      '--http-addr',
+      '127.0.0.1:0',
+      '--state-file',
+      this.#path('unused'),
+      'mega-server',
+      '--repo',
+      this.repository.path,
+    );
     this.megaUrl = await this.#waitFor(server, () => /^serving .* at (http\S+)$/m.exec(this.#log)?.[1]);
     writeFileSync(this.#path('scorpio.toml'), this.#config());
     mkdirSync(this.#path('mnt'));
-    this.daemon = this.#run('--config-path', this.#path('scorpio.toml'), '--http-addr', '127.0.0.1:0', 'serve');
+    this.daemon = this.#run(
+      '--config-path',
+      this.#path('scorpio.toml'),
+      '--http-addr',
+      '127.0.0.1:0',
+      'serve',
+    );
     this.daemonUrl = await this.#waitFor(this.daemon, async () => {
       const text = await readFile(this.#path('store/daemon.json'), 'utf8').catch(() => '');
       const address = /"address"\s*:\s*"([^"]+)"/.exec(text)?.[1];
@@ -204,7 +218,7 @@ class Fixture implements MountFixture {
     child: ChildProcess,
     look: () => string | undefined | Promise<string | undefined>,
   ): Promise<string> {
-    for (const deadline = Date.now() + START_TIMEOUT_MS; Date.now() < deadline; ) {
+    for (const deadline = Date.now() + START_TIMEOUT_MS; Date.now() < deadline;) {
       const found = await look();
       if (found !== undefined) return found;
       if (hasEnded(child)) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`);

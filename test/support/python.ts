@@ -35,9 +35,14 @@ export function python(code: string, ...args: string[]): Promise<string> {
     .join('\n');
   return new Promise((resolve, reject) => {
     const program = `${PRELUDE}${body}\n${POSTLUDE}`;
-    execFile('python3', ['-c', program, ...args], { timeout: TIMEOUT_MS, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
-      if (error === null) resolve(stdout.trim());
-      else reject(new Error(`python3: ${stderr || error.message}`));
-    });
+    execFile(
+      'python3',
+      ['-c', program, ...args],
+      { timeout: TIMEOUT_MS, killSignal: 'SIGKILL' },
+      (error, stdout, stderr) => {
+        if (error === null) resolve(stdout.trim());
+        else reject(new Error(`python3: ${stderr || error.message}`));
+      },
+    );
   });
 }
