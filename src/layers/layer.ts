@@ -63,6 +63,8 @@ export interface Layer {
   loadSizes(listing: Listing, request?: LayerRequest): Awaitable<void>;
   /** Size of one file or symlink in bytes. EISDIR for a folder. */
   size(entry: LayerEntry, request?: LayerRequest): Awaitable<number>;
+  /** Takes note of a file's true size, where it turns out that the source told a wrong one. */
+  correctSize(entry: LayerEntry, size: number): void;
   /** A new read-only descriptor of a file's complete content; the caller closes it. EISDIR, ELOOP for a symlink. */
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number>;
   /**

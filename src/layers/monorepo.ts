@@ -55,6 +55,8 @@ class MonorepoLayer implements Layer {
   readonly #objects: ObjectSource;
   readonly #trees: TreeCache;
   readonly #readAhead: ReadAhead;
+  /** True sizes of blobs of which the server told a wrong one. */
+  readonly #corrected = new Map<ObjectId, number>();
   readonly #links = new LruCache<ObjectId, Buffer>(LINK_CACHE_ENTRIES);
   readonly #onWarning: (message: string) => void;
   readonly #warned = new Set<ObjectId>();
@@ -87,6 +89,10 @@ class MonorepoLayer implements Layer {
   }
 
   knownSize(entry: LayerEntry): number | undefined {
+    if (this.#corrected.size > 0) {
+      const counted = this.#corrected.get(entry.id);
+      if (counted !== undefined) return counted;
+    }
     if (entry instanceof MonorepoEntry) {
       if (entry.size !== undefined) return entry.size;
       if (isFolderMode(entry.mode)) return undefined;
@@ -122,6 +128,10 @@ class MonorepoLayer implements Layer {
     };
     const loading = this.#objects.loadSizes([entry.id], request);
     return loading instanceof Promise ? loading.then(learned) : learned();
+  }
+
+  correctSize(entry: LayerEntry, size: number): void {
+    this.#corrected.set(entry.id, size);
   }
 
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number> {

@@ -1,5 +1,5 @@
 // Open files: opening, reading, writing, and what else works on a descriptor.
-import { constants, fsync, ftruncateSync, readSync, write, writeSync } from 'node:fs';
+import { constants, fstatSync, fsync, ftruncateSync, readSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { CallContext, Entry, OpenedFile } from '../fuse/filesystem.ts';
 import type { LayerEntry } from '../layers/layer.ts';
@@ -59,8 +59,29 @@ export class FileHandles {
     const ready = attempt(ctx, () => this.#prepare(ino, flags, ctx));
     return chain(ready, ({ inode, lower, version, fd }) => {
       if (lower === undefined) return this.#add(inode, flags, fd, version);
-      return chain(this.#core.layer.open(lower, ctx), (lowerFd) => this.#add(inode, flags, lowerFd, version));
+      return chain(this.#core.layer.open(lower, ctx), (lowerFd) => {
+        this.#checkSize(inode, lower, lowerFd);
+        return this.#add(inode, flags, lowerFd, version);
+      });
     });
+  }
+
+  /**
+   * The kernel cuts what is read to the size that it was told. Where the server told a wrong one, this open fails, and
+   * the next one finds the right size.
+   */
+  #checkSize(inode: Inode, lower: LayerEntry, fd: number): void {
+    const { layer, notifier } = this.#core;
+    const { size } = fstatSync(fd);
+    const told = layer.knownSize(lower);
+    if (told === undefined || told === size) return;
+    closeFd(fd);
+    layer.correctSize(lower, size);
+    notifier?.invalidateInode(inode.ino, 0, 0);
+    throw new ErrnoError(
+      'EIO',
+      `the server told a wrong size of ${lower.path}: it is ${size}; open it again`,
+    );
   }
 
   create(

@@ -4,6 +4,7 @@
 // renames of parents matter. Nothing half-made is ever visible: objects are made in the work folder and renamed.
 import { constants, mkdirSync } from 'node:fs';
 import { ErrnoError } from '../util/errno.ts';
+import { type FileLock, tryLockFolder } from '../util/file-lock.ts';
 import {
   AT_REMOVEDIR,
   closeFd,
@@ -38,24 +39,31 @@ export class UpperLayer {
   readonly format: OverlayFormat;
   readonly workFd: number;
   readonly #rootFd: number;
+  readonly #lock: FileLock;
   readonly #open = new Set<Inode>();
   readonly #retired: number[] = [];
   #clock = 0;
   #counter = 0;
 
-  private constructor(rootFd: number, workFd: number, namespace: OverlayNamespace) {
+  private constructor(rootFd: number, workFd: number, lock: FileLock, namespace: OverlayNamespace) {
     this.#rootFd = rootFd;
+    this.#lock = lock;
     this.workFd = workFd;
     this.format = new OverlayFormat(namespace);
   }
 
   /**
    * Opens (or makes) both folders and checks that they can hold an overlay. Throws ErrnoError with a message for the
-   * user: EXDEV when they are on different filesystems, EOPNOTSUPP when attributes are not supported.
+   * user: EXDEV when they are on different filesystems, EOPNOTSUPP when attributes are not supported, EBUSY when another
+   * overlay uses them: two would not see each other's changes, and take away each other's objects in the making.
    */
   static open(upperDir: string, workDir: string): UpperLayer {
     mkdirSync(upperDir, { recursive: true, mode: 0o755 });
     mkdirSync(workDir, { recursive: true, mode: 0o700 });
+    const lock = tryLockFolder(workDir);
+    if (lock === undefined) {
+      throw new ErrnoError('EBUSY', `${upperDir} is in use by another mount, or is not free yet after one`);
+    }
     const flags = O_PATH | constants.O_DIRECTORY;
     const rootFd = openPath(Buffer.from(upperDir).toString('latin1'), flags);
     const workFd = openPath(Buffer.from(workDir).toString('latin1'), flags);
@@ -64,10 +72,11 @@ export class UpperLayer {
         throw new ErrnoError('EXDEV', `${upperDir} and ${workDir} must be on one filesystem`);
       }
       for (const { name } of readDirectory(workFd)) removeTree(workFd, name);
-      return new UpperLayer(rootFd, workFd, probeNamespace(workFd, upperDir));
+      return new UpperLayer(rootFd, workFd, lock, probeNamespace(workFd, upperDir));
     } catch (error) {
       closeFd(rootFd);
       closeFd(workFd);
+      lock.release();
       throw error;
     }
   }
@@ -197,6 +206,7 @@ export class UpperLayer {
     this.#closeRetired();
     closeFd(this.workFd);
     closeFd(this.#rootFd);
+    this.#lock.release();
   }
 
   #closeOldest(keep: Inode): void {

@@ -1,5 +1,5 @@
 // An exclusive lock on a file that ends with the process that holds it, however it dies.
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, constants, openSync } from 'node:fs';
 import { Errno, ErrnoError } from './errno.ts';
 import { lastErrno, libc } from './libc.ts';
 
@@ -19,7 +19,15 @@ export interface FileLock {
  * another lock of this one, holds it. Throws Node's errors when the file cannot be opened.
  */
 export function tryLockFile(path: string): FileLock | undefined {
-  const fd = openSync(path, 'a', 0o600);
+  return tryLock(path, openSync(path, 'a', 0o600));
+}
+
+/** As `tryLockFile`, on an existing folder. */
+export function tryLockFolder(path: string): FileLock | undefined {
+  return tryLock(path, openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
+}
+
+function tryLock(path: string, fd: number): FileLock | undefined {
   if (flock(fd, LOCK_EX | LOCK_NB) !== 0) {
     const errno = lastErrno();
     closeSync(fd);

@@ -129,6 +129,7 @@ export function createMemoryLayer(seed: SeedTree, options: { delaySeed?: number 
       learn(entry);
       return later(sizeOf(entry), request);
     },
+    correctSize: () => undefined,
     open: (entry, request) => {
       const opened = later(fileOf(entry), request);
       return opened instanceof Promise ? opened.then((path) => openSync(path, 'r')) : openSync(opened, 'r');

@@ -134,3 +134,10 @@ test('folders on two filesystems are refused with the reason', () => {
     rmSync('/dev/shm/scorpio-test-work', { recursive: true, force: true });
   }
 });
+
+test('a second overlay on the same folders is refused while the first is open', async () => {
+  const options = { layer, upperDir: upper(), workDir: join(folder, 'work'), uid: 0, gid: 0 };
+  expect(() => createOverlay(options)).toThrow(/in use by another mount/);
+  await overlay.destroy();
+  overlay = createOverlay(options);
+});

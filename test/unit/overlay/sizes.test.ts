@@ -77,3 +77,29 @@ for (const told of [3, 30]) {
     expect(invalidated).toEqual([ino]);
   });
 }
+
+test('reading a file of a wrongly told size fails once instead of giving cut bytes, then works', async () => {
+  let known = 3;
+  const invalidated: number[] = [];
+  overlay = new UpperOverlay(
+    { file: seedFile('0123456789') },
+    {
+      wrap: (layer) => ({
+        ...layer,
+        knownSize: () => known,
+        correctSize: (_entry, size) => {
+          known = size;
+        },
+      }),
+      notifier: {
+        invalidateInode: (ino) => void invalidated.push(ino),
+        invalidateEntry: () => undefined,
+      },
+    },
+  );
+  const { ino } = await overlay.fs.stat('file');
+  expect(await outcome(() => overlay.fs.readText('file'))).toBe('EIO');
+  expect(invalidated).toEqual([ino]);
+  expect((await overlay.fs.stat('file')).size).toBe(10);
+  expect(await overlay.fs.readText('file')).toBe('0123456789');
+});
