@@ -1,6 +1,11 @@
 // Changing attributes: setattr, and extended attributes.
 import { constants, ftruncateSync } from 'node:fs';
-import type { AttributeChanges, Attributes, CallContext } from '../fuse/filesystem.ts';
+import {
+  type AttributeChanges,
+  type Attributes,
+  type CallContext,
+  XATTR_REPLACE,
+} from '../fuse/filesystem.ts';
 import { ErrnoError } from '../util/errno.ts';
 import {
   chmodAt,
@@ -16,7 +21,7 @@ import { copyUpContent, copyUpMetadata, discardContent, openUpper } from './copy
 import type { OverlayCore } from './core.ts';
 import type { FileHandles } from './handles.ts';
 import type { Inode } from './inode.ts';
-import { isOverlayAttribute } from './overlay-format.ts';
+import { CAPABILITY_ATTRIBUTE, isOverlayAttribute } from './overlay-format.ts';
 import { need } from './pending.ts';
 
 /** chmod(2), chown(2), truncate(2), utimensat(2): only a new size other than 0 needs the content. */
@@ -72,7 +77,8 @@ function truncate(
 
 /** getxattr(2); ENODATA where there is none. */
 export function getxattr(core: OverlayCore, inode: Inode, attribute: string): Buffer {
-  const isHidden = !inode.upper || isOverlayAttribute(attribute);
+  const isNone = attribute === CAPABILITY_ATTRIBUTE && inode.isUncapable;
+  const isHidden = !inode.upper || isNone || isOverlayAttribute(attribute);
   const { dirfd, name } = isHidden ? { dirfd: -1, name: '' } : core.upper.place(inode);
   const value = isHidden ? undefined : getXattrAt(dirfd, name, attribute);
   if (value === undefined) throw new ErrnoError('ENODATA');
@@ -99,10 +105,9 @@ export function setxattr(
   if (!inode.upper && (flags & XATTR_REPLACE) !== 0) throw new ErrnoError('ENODATA');
   copyUpMetadata(core, inode, ctx);
   const { dirfd, name } = core.upper.place(inode);
+  inode.isUncapable = false;
   setXattrAt(dirfd, name, attribute, value, flags);
 }
-
-const XATTR_REPLACE = 2;
 
 /** removexattr(2). */
 export function removexattr(core: OverlayCore, inode: Inode, attribute: string): void {

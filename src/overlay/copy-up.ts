@@ -229,6 +229,7 @@ function build(core: OverlayCore, inode: Inode, make: (temporary: string) => voi
 
 function becomeUpper(core: OverlayCore, inode: Inode): void {
   inode.upper = true;
+  inode.isUncapable = true;
   inode.upperIno = locate(core, inode).ino;
   const names = inode.parent?.directory?.upperNames;
   names?.set(inode.name, inode.type);

@@ -122,6 +122,11 @@ export class OverlayCore {
       upper: true,
     });
     inode.upperIno = stat.ino;
+    inode.isUncapable = true;
+    if (inode.directory !== undefined) {
+      inode.directory.upperNames = new Map();
+      inode.directory.whiteouts = new Set();
+    }
     return inode;
   }
 
@@ -156,6 +161,7 @@ export class OverlayCore {
         : (attributes.origin?.ino ?? upperIno(stat.ino));
     const inode = this.#insert(ino, type, { parent, name, lower, upper: true });
     inode.upperIno = stat.ino;
+    inode.isUncapable = !attributes.isCapable;
     if (type !== S_IFDIR && stat.nlink > 1) this.#hardLinks.set(stat.ino, inode);
     return inode;
   }

@@ -10,6 +10,7 @@ import {
   mkdirAt,
   mknodAt,
   statAt,
+  type Stat,
   statIfPresent,
   symlinkAt,
   unlinkAt,
@@ -32,13 +33,14 @@ export function mknod(
   ctx: CallContext,
 ): Entry {
   if ((mode & S_IFMT) === S_IFCHR && rdev === 0) throw new ErrnoError('EPERM');
-  const make = (dirfd: number, at: string): void => mknodAt(dirfd, at, (mode & S_IFMT) | 0o600, rdev);
+  const make = (dirfd: number, at: string, permissions: number): void =>
+    mknodAt(dirfd, at, (mode & S_IFMT) | permissions, rdev);
   return core.entry(makeObject(core, parent, name, ctx, mode, make), ctx);
 }
 
 /** mkdir(2). */
 export function mkdir(core: OverlayCore, parent: Inode, name: string, mode: number, ctx: CallContext): Entry {
-  const make = (dirfd: number, at: string): void => mkdirAt(dirfd, at, 0o700);
+  const make = (dirfd: number, at: string, permissions: number): void => mkdirAt(dirfd, at, permissions);
   return core.entry(makeObject(core, parent, name, ctx, S_IFDIR | (mode & 0o7777), make), ctx);
 }
 
@@ -89,7 +91,7 @@ export function requireFree(core: OverlayCore, parent: Inode, name: string, ctx:
 
 /**
  * Makes an object under a free name and gives it to the caller. Where a whiteout is in the way the object is made in
- * the work folder and replaces it in one step. `make` makes it, with any mode, under the name that it is told.
+ * the work folder and replaces it in one step. `make` makes it under the name and with the permissions that it is told.
  */
 export function makeObject(
   core: OverlayCore,
@@ -97,32 +99,40 @@ export function makeObject(
   name: string,
   ctx: CallContext,
   mode: number,
-  make: (dirfd: number, name: string) => void,
+  make: (dirfd: number, name: string, permissions: number) => void,
 ): Inode {
   requireFree(core, parent, name, ctx);
   const { upper } = core;
   const isDirectory = (mode & S_IFMT) === S_IFDIR;
   const overLower = core.hasLower(parent, name, ctx);
   const parentFd = copyUpDirectory(core, parent);
-  const present = statIfPresent(parentFd, name);
-  if (present !== undefined && !isWhiteout(present)) throw new ErrnoError('EEXIST');
-  const inWork = present !== undefined || (isDirectory && overLower);
+  const inWork = isHidden(parent, parentFd, name) || (isDirectory && overLower);
   const dirfd = inWork ? upper.workFd : parentFd;
   const at = inWork ? upper.temporaryName() : name;
   try {
-    make(dirfd, at);
-    adopt(core, dirfd, at, parentFd, mode, ctx);
+    // Set-id bits come after the owner: for a moment they would be those of this process.
+    make(dirfd, at, mode & 0o777);
+    const stat = adopt(core, dirfd, at, parentFd, mode, ctx);
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
     if (inWork) upper.publish(at, parentFd, name, isDirectory);
+    return core.created(parent, name, stat);
   } catch (error) {
     if (inWork) upper.discard(at);
     else discardNew(parentFd, name, isDirectory);
     throw error;
   }
-  return core.created(parent, name, statAt(parentFd, name));
 }
 
-/** Gives a new object its owner (the caller, or the folder's group) and its mode. */
+/** Whether the upper layer has a whiteout under the name. Anything else there is EEXIST. */
+function isHidden(parent: Inode, parentFd: number, name: string): boolean {
+  const whiteouts = parent.directory?.whiteouts;
+  if (whiteouts !== undefined) return whiteouts.has(name);
+  const present = statIfPresent(parentFd, name);
+  if (present !== undefined && !isWhiteout(present)) throw new ErrnoError('EEXIST');
+  return present !== undefined;
+}
+
+/** Gives a new object its owner (the caller, or the folder's group) and its mode, where it has them not yet. */
 function adopt(
   core: OverlayCore,
   dirfd: number,
@@ -130,15 +140,19 @@ function adopt(
   parentFd: number,
   mode: number,
   ctx: CallContext,
-): void {
+): Stat {
   const type = mode & S_IFMT;
-  let bits = mode & 0o7777;
-  const parent = statAt(parentFd, '');
-  const inherits = (parent.mode & S_ISGID) !== 0;
-  if (core.mayChown) chownAt(dirfd, name, ctx.uid, inherits ? parent.gid : ctx.gid);
-  if (inherits && type === S_IFDIR) bits |= S_ISGID;
-  // After the owner, since changing that takes set-id bits away. The mode was masked by the kernel already.
-  if (type !== constants.S_IFLNK) chmodAt(dirfd, name, bits);
+  const made = statAt(dirfd, name);
+  const folder = statAt(parentFd, '');
+  const inherits = (folder.mode & S_ISGID) !== 0;
+  const gid = inherits ? folder.gid : ctx.gid;
+  const bits = (mode & 0o7777) | (inherits && type === S_IFDIR ? S_ISGID : 0);
+  const isForeign = core.mayChown && (made.uid !== ctx.uid || made.gid !== gid);
+  if (isForeign) chownAt(dirfd, name, ctx.uid, gid);
+  // The kernel has masked the mode already; the mask of this process must not count.
+  const isMasked = type !== constants.S_IFLNK && (made.mode & 0o7777) !== bits;
+  if (isMasked) chmodAt(dirfd, name, bits);
+  return isForeign || isMasked ? statAt(dirfd, name) : made;
 }
 
 function discardNew(dirfd: number, name: string, isDirectory: boolean): void {

@@ -103,9 +103,16 @@ export class FileHandles {
     }
     let fd = -1;
     try {
-      const inode = makeObject(core, parent, name, ctx, constants.S_IFREG | (mode & 0o7777), (dirfd, at) => {
-        fd = openAt(dirfd, at, (flags & BACKING_FLAGS) | O_CREAT | O_EXCL, 0o600);
-      });
+      const inode = makeObject(
+        core,
+        parent,
+        name,
+        ctx,
+        constants.S_IFREG | (mode & 0o7777),
+        (dirfd, at, permissions) => {
+          fd = openAt(dirfd, at, (flags & BACKING_FLAGS) | O_CREAT | O_EXCL, permissions);
+        },
+      );
       return { entry: core.entry(inode, ctx), file: this.#add(inode, flags, fd, inode.version) };
     } catch (error) {
       // It could be made, but not be given to its owner.

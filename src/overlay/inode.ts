@@ -53,6 +53,8 @@ export class Inode {
   upper: boolean;
   /** Inode number in the upper layer; 0 while not there. */
   upperIno = 0;
+  /** Known to have no file capabilities (see CAPABILITY_ATTRIBUTE). */
+  isUncapable = false;
   /** O_PATH descriptor of an upper object that has no known name; -1 else. */
   pinned = -1;
   /** Grows whenever the content moves to another file: open files that are older must be opened again. */

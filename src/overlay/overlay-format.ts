@@ -20,6 +20,8 @@ export interface OverlayAttributes {
   readonly metacopy: boolean;
   /** What the object was before it was copied up. */
   readonly origin: Origin | undefined;
+  /** Whether it has file capabilities: no part of the format, but known from the same call. */
+  readonly isCapable: boolean;
 }
 
 /** Where a copied-up object came from: an addition of this program, ignored by overlayfs. */
@@ -30,7 +32,16 @@ export interface Origin {
   readonly id: string;
 }
 
-const none: OverlayAttributes = { opaque: false, redirect: undefined, metacopy: false, origin: undefined };
+const none: OverlayAttributes = {
+  opaque: false,
+  redirect: undefined,
+  metacopy: false,
+  origin: undefined,
+  isCapable: false,
+};
+
+/** The attribute that holds file capabilities; the kernel asks for it at every first write. */
+export const CAPABILITY_ATTRIBUTE = 'security.capability';
 
 /** Whether an attribute belongs to the format, and is neither shown nor changed through the mount. */
 export function isOverlayAttribute(name: string): boolean {
@@ -53,7 +64,8 @@ export class OverlayFormat {
   /** The attributes of the upper object `name` in `dirfd` (of `dirfd` itself when the name is empty). */
   read(dirfd: number, name: string): OverlayAttributes {
     const names = listXattrAt(dirfd, name);
-    if (!names.some(isOverlayAttribute)) return none;
+    const isCapable = names.includes(CAPABILITY_ATTRIBUTE);
+    if (!names.some(isOverlayAttribute)) return isCapable ? { ...none, isCapable } : none;
     const other = this.namespace === 'user.overlay.' ? 'trusted.overlay.' : 'user.overlay.';
     const value = (key: string): string | undefined => {
       const found = [this.namespace + key, other + key].find((candidate) => names.includes(candidate));
@@ -64,6 +76,7 @@ export class OverlayFormat {
       redirect: value('redirect'),
       metacopy: value('metacopy') !== undefined,
       origin: parseOrigin(value('scorpio')),
+      isCapable,
     };
   }
 

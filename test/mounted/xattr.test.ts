@@ -71,3 +71,19 @@ print(sorted(os.listdir(sys.argv[1] + '/docs')))`;
   await mounts.current[0]?.remount();
   expect(await python('print(len(os.listdir(sys.argv[1])))', `${root}/docs`)).toBe('5');
 });
+
+test.runIf(isRoot)('file capabilities are kept, and lost by a write, on new and on lower files', async () => {
+  const root = await mounts.fresh();
+  // Revision 2 of the format: cap_net_raw, permitted and effective.
+  const code = `
+value = bytes.fromhex('0100000200200000000000000000000000000000')
+os.close(os.open(sys.argv[1] + '/new', os.O_CREAT | os.O_WRONLY))
+for name in ('new', 'README.md'):
+    path = sys.argv[1] + '/' + name
+    os.setxattr(path, 'security.capability', value)
+    print(os.getxattr(path, 'security.capability') == value)
+    with open(path, 'ab') as file:
+        file.write(b'x')
+    print('security.capability' in os.listxattr(path))`;
+  expect((await python(code, root)).split('\n')).toEqual(['True', 'False', 'True', 'False']);
+});
