@@ -23,6 +23,8 @@ import { parseArgs } from 'node:util';
 import { fail, prepare, root } from './prepare.mjs';
 
 const TREE_LINES = 36;
+/** Larger files are not shown as text. */
+const TEXT_BYTES = 256 * 1024;
 const colour = process.stdout.isTTY && !process.env.NO_COLOR;
 const paint = (code) => (text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
 const bold = paint('1');
@@ -152,10 +154,16 @@ function showTree() {
   if (lines > TREE_LINES) console.log(dim('  ...'));
 }
 
-/** The first regular file of the mounted folder that can be read as text. */
+/** A small text file of the mounted folder, a README if there is one. */
 function firstFile() {
-  const names = readdirSync(mountpoint, { withFileTypes: true }).filter((entry) => entry.isFile());
-  return (names.find((entry) => /^readme/i.test(entry.name)) ?? names[0])?.name;
+  const names = readdirSync(mountpoint, { withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => entry.name)
+    .sort((a, b) => Number(/^readme/i.test(b)) - Number(/^readme/i.test(a)));
+  return names.find((name) => {
+    const path = join(mountpoint, name);
+    return statSync(path).size <= TEXT_BYTES && !readFileSync(path).includes(0);
+  });
 }
 
 function status() {
@@ -221,13 +229,11 @@ async function main() {
     'This file exists in the writable layer alone.\n',
   );
   const { fetched_bytes: fetched, requests, layers } = status();
-  const share = total > 0 ? ((fetched / total) * 100).toFixed(1) : '0';
-  console.log(
-    `${bold('Fetched')}     ${human(fetched)} in ${requests} requests: ${share} % of the repository`,
-  );
+  const share = fetched < total ? `: ${((fetched / total) * 100).toFixed(1)} % of the repository` : '';
+  console.log(`${bold('Fetched')}     ${human(fetched)} in ${requests} requests${share}`);
   console.log(`${bold('Written')}     the changes lie in ${layers.upper}:`);
   for (const name of readdirSync(layers.upper)) {
-    const text = readFileSync(join(layers.upper, name), 'utf8').trimEnd().split('\n').at(-1);
+    const text = readFileSync(join(layers.upper, name), 'utf8').trimEnd().split('\n').at(-1).slice(0, 90);
     console.log(`  ${green(name)} ${dim(`... ${text}`)}`);
   }
   if (options.once) return leave();

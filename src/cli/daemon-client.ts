@@ -41,8 +41,13 @@ export interface MountRequest {
 export interface DaemonClient {
   list(): Promise<readonly MountStatus[]>;
   mount(request: MountRequest, timeoutMs: number): Promise<{ mount_id: string; mountpoint: string }>;
+  /** Removes what was written in a job that is not mounted; false when there is none. */
+  purgeJob(jobId: string, timeoutMs: number): Promise<boolean>;
   /** The final status; undefined when there is no such mount. */
-  unmount(mountId: string, options: { lazy: boolean; timeoutMs: number }): Promise<MountStatus | undefined>;
+  unmount(
+    mountId: string,
+    options: { lazy: boolean; purge: boolean; timeoutMs: number },
+  ): Promise<MountStatus | undefined>;
 }
 
 /** What an answer says is wrong. */
@@ -72,8 +77,17 @@ export function createDaemonClient(daemon: Daemon): DaemonClient {
     async mount(body, timeoutMs) {
       return bodyOf(await requestJson({ method: 'POST', url: mounts, body, timeoutMs }));
     },
-    async unmount(mountId, { lazy, timeoutMs }) {
-      const url = `${mounts}/${encodeURIComponent(mountId)}${lazy ? '?lazy=true' : ''}`;
+    async purgeJob(jobId, timeoutMs) {
+      const url = `${mounts}/by-job/${encodeURIComponent(jobId)}?purge=true`;
+      const answer = await requestJson({ method: 'DELETE', url, timeoutMs });
+      if (answer.status === 404) return false;
+      bodyOf<MountStatus>(answer);
+      return true;
+    },
+    async unmount(mountId, { lazy, purge, timeoutMs }) {
+      const wishes = [...(lazy ? ['lazy=true'] : []), ...(purge ? ['purge=true'] : [])];
+      const query = wishes.length === 0 ? '' : `?${wishes.join('&')}`;
+      const url = `${mounts}/${encodeURIComponent(mountId)}${query}`;
       const answer = await requestJson({ method: 'DELETE', url, timeoutMs });
       return answer.status === 404 ? undefined : bodyOf<MountStatus>(answer);
     },

@@ -14,6 +14,8 @@ export interface Daemon {
   /** `http://host:port`, without a slash at the end. */
   readonly url: string;
   readonly pid: number | undefined;
+  /** The Mega server that it asks, where it says so. */
+  readonly server?: string;
 }
 
 /** The URL to reach a daemon at that listens on `address`: one that listens everywhere is asked over loopback. */
@@ -55,7 +57,9 @@ export async function findRecordedDaemon(config: Config): Promise<Daemon | undef
   const url = urlOfAddress(recorded.address);
   try {
     const health = await askHealth(url);
-    return health && servesStore(health, config, true) ? { url, pid: recorded.pid } : undefined;
+    return health && servesStore(health, config, true)
+      ? { url, pid: recorded.pid, ...serverOf(health) }
+      : undefined;
   } catch (error) {
     // Anything but silence: it is on its way out, or the number belongs to another process by now.
     if (error instanceof TransportError && error.reason !== 'timeout') return undefined;
@@ -77,7 +81,13 @@ export async function findDaemon(config: Config): Promise<Daemon | undefined> {
   if (recorded) return recorded;
   const url = urlOfAddress(config.httpAddr);
   const health = await askHealth(url).catch(() => undefined);
-  return health && servesStore(health, config, false) ? { url, pid: undefined } : undefined;
+  return health && servesStore(health, config, false)
+    ? { url, pid: undefined, ...serverOf(health) }
+    : undefined;
+}
+
+function serverOf({ server }: Record<string, unknown>): { server?: string } {
+  return typeof server === 'string' ? { server } : {};
 }
 
 function servesStore(health: Record<string, unknown>, config: Config, whenSilent: boolean): boolean {

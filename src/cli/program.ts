@@ -62,6 +62,7 @@ function addMountCommands(program: Command, globals: () => GlobalOptions, finish
     .command('umount')
     .description('end a mount')
     .argument('<job>', 'its job id, mount id or mount point')
+    .option('--purge', 'remove what was written in it, too')
     .option('-l, --lazy', 'detach a busy mount now; it ends when the processes that use it do')
     .option('--json', 'print the final status as JSON')
     .addOption(timeoutOption())

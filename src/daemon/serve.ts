@@ -85,7 +85,14 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
     log,
   });
   const version = scorpioVersion();
-  const app = createHttpApp({ registry, version, startedAtMs, storePath: config.storePath, log });
+  const app = createHttpApp({
+    registry,
+    version,
+    startedAtMs,
+    storePath: config.storePath,
+    server: config.baseUrl,
+    log,
+  });
   // Together: requests that wait for a mount get their answer because the registry stops.
   closers.push(async () => void (await Promise.all([registry.stop(), closeHttp(app)])));
   // The address comes before the mounts: when it is taken, nothing has happened yet.

@@ -5,6 +5,7 @@ import { refuseForeignPages } from './browser-guard.ts';
 import { addHealthRoute } from './health.ts';
 import type { HttpServices } from './http-services.ts';
 import { acceptRawBodies } from './json-body.ts';
+import { refuseOtherUsers } from './peer-guard.ts';
 import { answerErrors, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
 
 /** How long a client may take to send a request, in milliseconds. */
@@ -21,6 +22,7 @@ export function createHttpApp(services: HttpServices): FastifyInstance {
     routerOptions: { maxParamLength: 4096 },
   });
   refuseForeignPages(app);
+  refuseOtherUsers(app);
   acceptRawBodies(app);
   answerErrors(app, log);
   answerUnknownRoutes(app);

@@ -10,6 +10,7 @@ export function addHealthRoute(app: FastifyInstance, services: HttpServices): vo
     uptime_secs: Math.floor((Date.now() - services.startedAtMs) / 1000),
     mount_count: services.registry.size,
     store_path: services.storePath,
+    server: services.server,
     pid: process.pid,
   }));
 }

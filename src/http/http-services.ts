@@ -8,5 +8,7 @@ export interface HttpServices {
   readonly version: string;
   readonly startedAtMs: number;
   readonly storePath: string;
+  /** URL of the Mega server whose paths it mounts. */
+  readonly server: string;
   readonly log: Logger;
 }

@@ -1,4 +1,5 @@
 // Bringing a mount up: for the first time, or again.
+import { existsSync } from 'node:fs';
 import { MountError } from './mount-error.ts';
 import type { MountHost } from './mount-host.ts';
 import type { MountRecord } from './mount-record.ts';
@@ -35,6 +36,7 @@ export function createBringUp({ host, table, retries, allowOther }: BringUpOptio
 
   const mount = async (record: MountRecord): Promise<void> => {
     refuseWhenStopped();
+    requireUpper(record);
     if (record.cl !== null) {
       throw new MountError('invalid', 'change lists are not supported yet: another program made this mount');
     }
@@ -57,6 +59,7 @@ export function createBringUp({ host, table, retries, allowOther }: BringUpOptio
   };
 
   const provision = async (record: MountRecord): Promise<void> => {
+    requireUpper(record);
     // What the user changed was changed against that commit; without changes the newest is wanted.
     if (record.snapshot !== undefined && !(await hasChanges(record))) record.snapshot = undefined;
     // The intention goes first: a crash in between must leave a trace of what is to be cleared.
@@ -100,4 +103,14 @@ export function createBringUp({ host, table, retries, allowOther }: BringUpOptio
       stopped = true;
     },
   };
+}
+
+/** What was mounted before has an upper folder. Where that is gone, an empty one must not take its place silently. */
+function requireUpper({ snapshot, upperDir, jobId, mountId }: MountRecord): void {
+  if (snapshot === undefined || existsSync(upperDir)) return;
+  throw new MountError(
+    'invalid',
+    `the folder with what was written is missing: ${upperDir}. Is its disk mounted? ` +
+      `To go on without it: scorpio umount --purge ${jobId ?? mountId}`,
+  );
 }

@@ -5,7 +5,7 @@ import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { CliError } from '../cli-error.ts';
 import { createDaemonClient, type DaemonClient, type MountRequest } from '../daemon-client.ts';
 import { ExitCode } from '../exit-codes.ts';
-import { findDaemon } from '../find-daemon.ts';
+import { type Daemon, findDaemon } from '../find-daemon.ts';
 import { print, printJson } from '../output.ts';
 import { TransportError } from '../request-json.ts';
 import { startDaemon } from '../start-daemon.ts';
@@ -27,6 +27,9 @@ function normalizePath(path: string): string {
 
 /** What to mount and under which id: `target` is a path of the monorepo when it starts with a slash, else a job id. */
 export function resolveTarget(target: string, path: string | undefined): { jobId: string; path: string } {
+  if (target.trim() === '') {
+    throw new CliError('error: the path or job id is empty; / is the whole repository', ExitCode.config);
+  }
   if (!target.startsWith('/')) return { jobId: target, path: normalizePath(path ?? '/') };
   if (path !== undefined) {
     throw new CliError(
@@ -67,6 +70,16 @@ async function sendRequest(
   return result;
 }
 
+/** A daemon keeps the server that it was started with: files of another one than is configured now would surprise. */
+function requireSameServer({ server, pid }: Daemon, baseUrl: string): void {
+  if (server === undefined || server === baseUrl) return;
+  const stop = pid === undefined ? 'stop it' : `stop it with: kill ${pid}`;
+  throw new CliError(
+    `the daemon that runs asks the server ${server}, and base_url is ${baseUrl} now; ${stop} - its mounts come back with the next mount`,
+    ExitCode.mount,
+  );
+}
+
 /** Mounts. Throws CliError with exit code 3 when that fails. */
 export async function runMount(
   globals: GlobalOptions,
@@ -78,6 +91,7 @@ export async function runMount(
   const folder = options.mountpoint ?? mountpoint;
   const context = await createContext(globals);
   const daemon = (await findDaemon(context.config)) ?? (await startDaemon(context));
+  requireSameServer(daemon, context.config.baseUrl);
   const request: MountRequest = {
     path,
     job_id: jobId,

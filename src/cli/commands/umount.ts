@@ -14,6 +14,8 @@ import { note, print, printJson } from '../output.ts';
 /** Options of the command. */
 export interface UmountOptions {
   readonly lazy?: boolean;
+  /** Removes what was written, too. */
+  readonly purge?: boolean;
   readonly json?: boolean;
   /** Seconds. */
   readonly timeout: number;
@@ -65,10 +67,17 @@ async function unmountByDaemon(daemon: Daemon, name: string, options: UmountOpti
     mountId: item.mount_id,
     mountpoint: item.mountpoint,
   }));
-  if (!mount) throw notFound(name);
+  if (!mount) {
+    // A job that is not mounted any more may still have what was written in it.
+    if (options.purge !== true || !(await client.purgeJob(name, options.timeout * 1000)))
+      throw notFound(name);
+    print(`removed what was written in job ${name}`);
+    return ExitCode.ok;
+  }
   const job = mount.job_id ?? mount.mount_id;
   const status = await client.unmount(mount.mount_id, {
     lazy: options.lazy ?? false,
+    purge: options.purge ?? false,
     timeoutMs: options.timeout * 1000,
   });
   if (!status) throw notFound(name);
@@ -82,6 +91,9 @@ async function unmountByDaemon(daemon: Daemon, name: string, options: UmountOpti
 }
 
 async function unmountWithoutDaemon(config: Config, name: string, options: UmountOptions): Promise<number> {
+  if (options.purge === true) {
+    throw new CliError('error: --purge needs a running daemon; start it with: scorpio serve', ExitCode.mount);
+  }
   const record = await findNamed(name, await readRecords(config.stateFile), (item) => item);
   if (!record) {
     note('note: no daemon is running');

@@ -143,6 +143,6 @@ async function rebuild(
   throw new UpstreamError(
     'moved',
     `the repository at ${http.url} has moved on from commit ${commit}, and the server cannot give the folder ` +
-      `'${displayPath(path)}' as it was then; refresh the mount, or unmount and mount it again`,
+      `'${displayPath(path)}' as it was then; mount the path anew, under another job id or after umount --purge`,
   );
 }

@@ -32,6 +32,7 @@ describe('health', () => {
     expect(json).toEqual({
       status: 'ok',
       version: '9.9.9',
+      server: 'http://mega.example',
       uptime_secs: expect.any(Number),
       mount_count: 1,
       store_path: '/store',

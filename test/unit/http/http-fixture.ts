@@ -32,6 +32,7 @@ export async function createHttpFixture(): Promise<HttpFixture> {
     version: '9.9.9',
     startedAtMs: Date.now(),
     storePath: '/store',
+    server: 'http://mega.example',
     log: files.log,
   });
   return {

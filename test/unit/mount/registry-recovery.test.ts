@@ -1,6 +1,6 @@
 // The registry after a restart, a crash, and when mounts end by themselves.
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseToml } from '../../../src/config/toml.ts';
@@ -29,6 +29,21 @@ describe('after a restart', () => {
       id: first.mountId,
       snapshot: { commit: HEAD, time: 1_700_000_000 },
     });
+  });
+
+  it('refuses to go on with an empty folder where what was written is missing, until told so', async () => {
+    const { registry: before } = await fixture.load();
+    const { upperDir } = await before.create({ path: '/a', jobId: 'j' });
+    await before.stop();
+    await rm(upperDir, { recursive: true });
+    const { registry, host } = await fixture.load();
+    await registry.recover();
+    const { state } = registry.getByJob('j');
+    expect(state).toMatchObject({ Failed: { reason: expect.stringContaining(`is missing: ${upperDir}`) } });
+    expect(host.specs).toEqual([]);
+    expect(existsSync(upperDir)).toBe(false);
+    await registry.deleteByJob('j', { purge: true });
+    expect((await registry.create({ path: '/a', jobId: 'j' })).state).toBe('Ready');
   });
 
   it('brings many mounts back at the same time', async () => {
