@@ -172,7 +172,7 @@ test('a tree whose folder is gone from the head is rebuilt, and fails with a way
   expect(hashObject('tree', await upstream.fetchTree(gone, { snapshot, path: 'gone' }))).toBe(gone);
   const error = await failureOf(upstream.fetchTree(MISSING, { snapshot, path: 'gone' }));
   expect(error.kind).toBe('moved');
-  expect(error.message).toContain('unmount and mount it again');
+  expect(error.message).toContain('mount the path anew');
   const unknown = { ...snapshot, commit: MISSING };
   expect(await kindOf(upstream.fetchTree(gone, { snapshot: unknown, path: 'gone' }))).toBe('moved');
 });
