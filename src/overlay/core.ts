@@ -50,11 +50,6 @@ export class OverlayCore {
     this.#inodes.set(1, root);
   }
 
-  /** Number of objects in memory. */
-  get size(): number {
-    return this.#inodes.size;
-  }
-
   inode(ino: number): Inode {
     const inode = this.#inodes.get(ino);
     if (inode === undefined) throw new ErrnoError('ESTALE');

@@ -20,7 +20,8 @@ import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
 import { isWhiteout } from './overlay-format.ts';
 
-const { S_IFMT, S_IFCHR, S_IFDIR, S_ISGID } = { ...constants, S_ISGID: 0o2000 };
+const { S_IFMT, S_IFCHR, S_IFDIR } = constants;
+const S_ISGID = 0o2000;
 const NAME_MAX = 255;
 
 /** mknod(2). A character device 0:0 would be a whiteout, and is refused with EPERM. */

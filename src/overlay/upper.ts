@@ -150,7 +150,7 @@ export class UpperLayer {
 
   /** Moves an object out of the work folder to its name, over a whiteout that may be there. */
   publish(temporary: string, dirfd: number, name: string, isDirectory: boolean): void {
-    if (isDirectory && this.hasWhiteout(dirfd, name)) {
+    if (isDirectory && this.#hasWhiteout(dirfd, name)) {
       // A folder cannot be renamed over a whiteout, which is none: swap them, then drop the whiteout.
       renameAt(this.workFd, temporary, dirfd, name, RENAME_EXCHANGE);
       unlinkAt(this.workFd, temporary);
@@ -159,7 +159,7 @@ export class UpperLayer {
     }
   }
 
-  hasWhiteout(dirfd: number, name: string): boolean {
+  #hasWhiteout(dirfd: number, name: string): boolean {
     const stat = statIfPresent(dirfd, name);
     return stat !== undefined && isWhiteout(stat);
   }
