@@ -22,6 +22,11 @@
 // returns. The filesystem checks what is not a matter of permissions.
 //
 // Locks (flock and POSIX) are kept by the kernel alone and never arrive here.
+//
+// Open files. A call on an open file names both: its inode and its handle `fh`. A handle of 0 says that none is known:
+// after `open` was refused with ENOSYS the kernel opens and closes files by itself, for good (`KernelNotifier.mayOmitOpen`
+// tells whether that is possible). A filesystem then does without a handle: what it keeps for a file ends when its last
+// reference is given back, since a file that is open is referenced. Handles from before are not released any more either.
 
 import type { Awaitable } from '../util/types.ts';
 
@@ -59,6 +64,8 @@ export interface Attributes {
 /** An object found or made under a name. The kernel keeps both parts for the given seconds. */
 export interface Entry {
   readonly attributes: Attributes;
+  /** Its number among inodes where that is not `attributes.ino`: one that was split from another shows the same. */
+  readonly node?: number;
   /** How long the kernel may keep the name, in seconds. */
   readonly entryTtl: number;
   /** How long the kernel may keep the attributes, in seconds. */
@@ -67,7 +74,8 @@ export interface Entry {
 
 /**
  * What `setattr` changes; absent fields stay. `atime` and `mtime` are `'now'` or a time. `fh` is present when the
- * change came through an open file (ftruncate).
+ * change came through an open file (ftruncate) whose handle is known. `clearSetId` comes with a new size from a caller
+ * without the right to keep set-id bits; a new owner takes them away for every caller.
  */
 export interface AttributeChanges {
   mode?: number;
@@ -77,6 +85,7 @@ export interface AttributeChanges {
   atime?: Timestamp | 'now';
   mtime?: Timestamp | 'now';
   fh?: number;
+  clearSetId?: boolean;
 }
 
 /** A point in time. */
@@ -87,10 +96,29 @@ export interface Timestamp {
 
 /** An open file. */
 export interface OpenedFile {
-  /** Handle for the calls on the open file; unique among open files, below 2^53. */
+  /** Handle for the calls on the open file; unique among open files, from 1 to below 2^53. */
   readonly fh: number;
   /** Whether what the page cache holds of this file is still right (FOPEN_KEEP_CACHE). */
   readonly keepCache: boolean;
+  /**
+   * Registration of the file that the kernel is to read and write by itself, see Passthrough; absent where it asks.
+   * While a file is open in one of the two ways, all opens of its inode must be of that way, with the same registration.
+   */
+  readonly backingId?: number;
+}
+
+/** Options of a write, a set of bits. The data (WRITE_DSYNC), or all of the file (WRITE_SYNC), is to reach the disk. */
+export const WRITE_DSYNC = 1;
+export const WRITE_SYNC = 2;
+/** The caller may not keep set-id bits: the set-user-id bit goes, and the set-group-id bit of what a group may execute. */
+export const WRITE_CLEAR_SET_ID = 4;
+
+/** A place in an open file. */
+export interface FilePosition {
+  readonly ino: number;
+  readonly fh: number;
+  /** Bytes. */
+  readonly offset: number;
 }
 
 /** Numbers for statfs(2); sizes in units of `blockSize` bytes. */
@@ -159,7 +187,10 @@ export interface Filesystem {
     ctx: CallContext,
   ): Awaitable<void>;
 
-  /** Opens an existing file; `flags` are those of open(2) without O_CREAT and O_EXCL, O_TRUNC included. */
+  /**
+   * Opens an existing file; `flags` are those of open(2) without O_CREAT and O_EXCL, O_TRUNC included. ENOSYS, where the
+   * notifier allows it, makes the kernel open files without asking from then on. ESTALE makes it look the name up again.
+   */
   open(ino: number, flags: number, ctx: CallContext): Awaitable<OpenedFile>;
   /** Makes a regular file (or opens the one that is there; O_EXCL: EEXIST) and opens it. */
   create(
@@ -170,22 +201,34 @@ export interface Filesystem {
     ctx: CallContext,
   ): Awaitable<{ entry: Entry; file: OpenedFile }>;
   /** Reads up to `target.length` bytes at `position` into `target`; returns how many, less only at the end. */
-  read(fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number>;
+  read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number>;
   /**
-   * Writes all of `data` at `position`, or at the end where the file was opened with O_APPEND. `data` is only valid
-   * until the call returns, or its promise settles.
+   * Writes all of `data` at `position`, or at the end where the handle was opened with O_APPEND; `options` are of
+   * WRITE_*. `data` is only valid until the call returns, or its promise settles. File capabilities go with any write.
    */
-  write(fh: number, data: Uint8Array, position: number, ctx: CallContext): Awaitable<number>;
-  fsync(fh: number, dataOnly: boolean, ctx: CallContext): Awaitable<void>;
-  fallocate(fh: number, mode: number, offset: number, length: number, ctx: CallContext): Awaitable<void>;
+  write(
+    ino: number,
+    fh: number,
+    data: Uint8Array,
+    position: number,
+    options: number,
+    ctx: CallContext,
+  ): Awaitable<number>;
+  fsync(ino: number, fh: number, dataOnly: boolean, ctx: CallContext): Awaitable<void>;
+  fallocate(
+    ino: number,
+    fh: number,
+    mode: number,
+    offset: number,
+    length: number,
+    ctx: CallContext,
+  ): Awaitable<void>;
   /** SEEK_DATA (3) and SEEK_HOLE (4); the binding or the kernel does the others. */
-  lseek(fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number>;
+  lseek(ino: number, fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number>;
   /** Copies between two open files on the server's side; returns bytes copied, 0 at the end of the source. */
   copyFileRange(
-    fhIn: number,
-    offsetIn: number,
-    fhOut: number,
-    offsetOut: number,
+    source: FilePosition,
+    target: FilePosition,
     length: number,
     ctx: CallContext,
   ): Awaitable<number>;
@@ -225,4 +268,19 @@ export interface KernelNotifier {
   invalidateInode(ino: number, offset: number, length: number): void;
   /** The entry `name` of folder `parent` changed or went away. */
   invalidateEntry(parent: number, name: string): void;
+  /** Whether `open` may be refused with ENOSYS; absent for no. Known from the first request on. */
+  readonly mayOmitOpen?: boolean;
+  /** How files are handed to the kernel; absent where it cannot read and write by itself. Known as above. */
+  readonly passthrough?: Passthrough;
+}
+
+/** Files that the kernel reads and writes on the local disk by itself, in place of READ and WRITE requests. */
+export interface Passthrough {
+  /**
+   * Registers the file behind a descriptor, which may be closed afterwards; returns the registration for
+   * `OpenedFile.backingId`, or undefined where the kernel refuses this file.
+   */
+  register(fd: number): number | undefined;
+  /** Ends a registration. Files that were opened with it stay open. */
+  unregister(backingId: number): void;
 }

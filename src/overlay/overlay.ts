@@ -7,6 +7,7 @@ import type {
   CallContext,
   DirectorySink,
   Entry,
+  FilePosition,
   Filesystem,
   FilesystemStatistics,
   KernelNotifier,
@@ -159,28 +160,28 @@ class Overlay implements Filesystem {
     return chain(created, ({ result }) => result);
   }
 
-  read(fh: number, target: Uint8Array, position: number): number {
+  read(_ino: number, fh: number, target: Uint8Array, position: number): number {
     return this.#files.read(fh, target, position);
   }
 
-  write(fh: number, data: Uint8Array, position: number): Awaitable<number> {
+  write(_ino: number, fh: number, data: Uint8Array, position: number): Awaitable<number> {
     return this.#files.write(fh, data, position);
   }
 
-  fsync(fh: number, _dataOnly: boolean, ctx: CallContext): Promise<void> {
+  fsync(_ino: number, fh: number, _dataOnly: boolean, ctx: CallContext): Promise<void> {
     return orInterrupted(this.#files.fsync(fh), ctx.signal);
   }
 
-  fallocate(fh: number, mode: number, offset: number, length: number): void {
+  fallocate(_ino: number, fh: number, mode: number, offset: number, length: number): void {
     this.#files.fallocate(fh, mode, offset, length);
   }
 
-  lseek(fh: number, offset: number, whence: number): number {
+  lseek(_ino: number, fh: number, offset: number, whence: number): number {
     return this.#files.lseek(fh, offset, whence);
   }
 
-  copyFileRange(fhIn: number, offsetIn: number, fhOut: number, offsetOut: number, length: number): number {
-    return this.#files.copyFileRange(fhIn, offsetIn, fhOut, offsetOut, length);
+  copyFileRange(source: FilePosition, target: FilePosition, length: number): number {
+    return this.#files.copyFileRange(source.fh, source.offset, target.fh, target.offset, length);
   }
 
   release(fh: number): void {

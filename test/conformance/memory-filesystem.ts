@@ -1,19 +1,21 @@
 // A reference implementation of the filesystem contract: all in memory, POSIX as Linux has it, no regard for speed.
 import { constants } from 'node:fs';
-import type {
-  AttributeChanges,
-  Attributes,
-  CallContext,
-  DirectorySink,
-  Entry,
-  Filesystem,
-  FilesystemStatistics,
-  OpenedFile,
+import {
+  type AttributeChanges,
+  type Attributes,
+  type CallContext,
+  type DirectorySink,
+  type Entry,
+  type FilePosition,
+  type Filesystem,
+  type FilesystemStatistics,
+  type OpenedFile,
+  WRITE_CLEAR_SET_ID,
 } from '../../src/fuse/filesystem.ts';
 import { ErrnoError } from '../../src/util/errno.ts';
 import { getAttribute, removeAttribute, setAttribute } from './memory/extended-attributes.ts';
 import { type MemoryNode, NodeTable, now, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from './memory/memory-node.ts';
-import { OpenFiles } from './memory/open-files.ts';
+import { type OpenFile, OpenFiles } from './memory/open-files.ts';
 import { loseName, renameNode } from './memory/rename.ts';
 
 const NAME_MAX_BYTES = 255;
@@ -83,7 +85,9 @@ export class MemoryFilesystem implements Filesystem {
       if (node.type !== S_IFREG || changes.size < 0) throw new ErrnoError('EINVAL');
       node.content.truncate(changes.size);
       node.touch();
+      if (changes.clearSetId === true) node.clearSetId();
     }
+    if (changes.uid !== undefined || changes.gid !== undefined) node.clearSetId();
     if (changes.mode !== undefined) node.mode = node.type | (changes.mode & PERMISSION_BITS);
     if (changes.uid !== undefined) node.uid = changes.uid;
     if (changes.gid !== undefined) node.gid = changes.gid;
@@ -180,23 +184,34 @@ export class MemoryFilesystem implements Filesystem {
     return { entry: this.#entry(node), file };
   }
 
-  read(fh: number, target: Uint8Array, position: number, _ctx: CallContext): number {
-    return this.#files.get(fh).node.content.read(target, position);
+  read(ino: number, fh: number, target: Uint8Array, position: number, _ctx: CallContext): number {
+    return this.#opened(ino, fh).node.content.read(target, position);
   }
 
-  write(fh: number, data: Uint8Array, position: number, _ctx: CallContext): number {
-    const { node, append } = this.#files.get(fh);
+  write(
+    ino: number,
+    fh: number,
+    data: Uint8Array,
+    position: number,
+    options: number,
+    _ctx: CallContext,
+  ): number {
+    const { node, append } = this.#opened(ino, fh);
     node.content.write(data, append ? node.content.size : position);
-    if (data.length > 0) node.touch();
+    if (data.length > 0) {
+      node.touch();
+      node.xattrs.delete('security.capability');
+    }
+    if ((options & WRITE_CLEAR_SET_ID) !== 0) node.clearSetId();
     return data.length;
   }
 
-  fsync(fh: number, _dataOnly: boolean, _ctx: CallContext): void {
-    this.#files.get(fh);
+  fsync(ino: number, fh: number, _dataOnly: boolean, _ctx: CallContext): void {
+    this.#opened(ino, fh);
   }
 
-  fallocate(fh: number, mode: number, offset: number, length: number, _ctx: CallContext): void {
-    const { node } = this.#files.get(fh);
+  fallocate(ino: number, fh: number, mode: number, offset: number, length: number, ctx: CallContext): void {
+    const { node } = this.#opened(ino, fh);
     if (offset < 0 || length <= 0) throw new ErrnoError('EINVAL');
     const keepSize = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
     const action = mode & ~FALLOC_FL_KEEP_SIZE;
@@ -211,26 +226,21 @@ export class MemoryFilesystem implements Filesystem {
       throw new ErrnoError('EOPNOTSUPP');
     }
     node.touch();
+    if (ctx.uid !== 0) node.clearSetId();
   }
 
-  lseek(fh: number, offset: number, whence: number, _ctx: CallContext): number {
-    const { content } = this.#files.get(fh).node;
+  lseek(ino: number, fh: number, offset: number, whence: number, _ctx: CallContext): number {
+    const { content } = this.#opened(ino, fh).node;
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new ErrnoError('EINVAL');
     return content.seek(offset, whence === SEEK_DATA ? 'data' : 'hole');
   }
 
-  copyFileRange(
-    fhIn: number,
-    offsetIn: number,
-    fhOut: number,
-    offsetOut: number,
-    length: number,
-    ctx: CallContext,
-  ): number {
-    const { content } = this.#files.get(fhIn).node;
-    const bytes = Buffer.alloc(Math.max(0, Math.min(length, content.size - offsetIn)));
-    content.read(bytes, offsetIn);
-    return this.write(fhOut, bytes, offsetOut, ctx);
+  copyFileRange(source: FilePosition, target: FilePosition, length: number, ctx: CallContext): number {
+    const { content } = this.#opened(source.ino, source.fh).node;
+    const bytes = Buffer.alloc(Math.max(0, Math.min(length, content.size - source.offset)));
+    content.read(bytes, source.offset);
+    const options = ctx.uid === 0 ? 0 : WRITE_CLEAR_SET_ID;
+    return this.write(target.ino, target.fh, bytes, target.offset, options, ctx);
   }
 
   release(fh: number): void {
@@ -284,6 +294,14 @@ export class MemoryFilesystem implements Filesystem {
 
   destroy(): void {
     // Everything goes with the object itself.
+  }
+
+  /** The open file; without a handle the object itself. */
+  #opened(ino: number, fh: number): OpenFile {
+    if (fh === 0) return { node: this.#nodes.get(ino), append: false };
+    const file = this.#files.get(fh);
+    if (file.node.ino !== ino) throw new Error(`handle ${fh} is of inode ${file.node.ino}, not of ${ino}`);
+    return file;
   }
 
   #entry(node: MemoryNode): Entry {

@@ -6,6 +6,7 @@ import type {
   Attributes,
   CallContext,
   Entry,
+  FilePosition,
   Filesystem,
 } from '../../src/fuse/filesystem.ts';
 import { type CallContextOptions, createCallContext } from './call-context.ts';
@@ -36,13 +37,14 @@ export class FilesystemClient {
   readonly filesystem: Filesystem;
   readonly #caller: CallContextOptions;
   readonly #references: Map<number, number>;
-  readonly #open: Set<number>;
+  /** Inode numbers of open files, by handle. */
+  readonly #open: Map<number, number>;
 
   constructor(filesystem: Filesystem, caller: CallContextOptions = {}, shared?: FilesystemClient) {
     this.filesystem = filesystem;
     this.#caller = caller;
     this.#references = shared === undefined ? new Map<number, number>() : shared.#references;
-    this.#open = shared === undefined ? new Set<number>() : shared.#open;
+    this.#open = shared === undefined ? new Map<number, number>() : shared.#open;
   }
 
   /** The caller, anew for each call, as each request of a kernel can be interrupted by itself. */
@@ -76,7 +78,7 @@ export class FilesystemClient {
 
   /** Closes what is open and gives everything back. */
   forgetAll(): void {
-    for (const fh of this.#open) this.filesystem.release(fh);
+    for (const fh of this.#open.keys()) this.filesystem.release(fh);
     this.#open.clear();
     for (const ino of this.#references.keys()) this.forget(ino);
   }
@@ -186,8 +188,9 @@ export class FilesystemClient {
 
   /** Opens an existing file; returns the handle. */
   async open(path: string, flags: number = constants.O_RDONLY): Promise<number> {
-    const { fh } = await this.filesystem.open(await this.resolve(path), flags, this.ctx);
-    this.#open.add(fh);
+    const ino = await this.resolve(path);
+    const { fh } = await this.filesystem.open(ino, flags, this.ctx);
+    this.#open.set(fh, ino);
     return fh;
   }
 
@@ -204,8 +207,13 @@ export class FilesystemClient {
       flags,
       this.ctx,
     );
-    this.#open.add(file.fh);
+    this.#open.set(file.fh, entry.attributes.ino);
     return { fh: file.fh, attributes: this.count(entry) };
+  }
+
+  /** The inode that a handle is of; some inode for a handle that was never given out. */
+  inodeOf(fh: number): number {
+    return this.#open.get(fh) ?? ROOT;
   }
 
   close(fh: number): void {
@@ -216,11 +224,37 @@ export class FilesystemClient {
   /** Everything that a handle reads from `position` on, at most `length` bytes. */
   async read(fh: number, position = 0, length: number = 2 ** 20): Promise<Buffer> {
     const target = Buffer.alloc(length);
-    return target.subarray(0, await this.filesystem.read(fh, target, position, this.ctx));
+    return target.subarray(0, await this.filesystem.read(this.inodeOf(fh), fh, target, position, this.ctx));
   }
 
-  async write(fh: number, data: string | Uint8Array, position = 0): Promise<number> {
-    return this.filesystem.write(fh, typeof data === 'string' ? Buffer.from(data) : data, position, this.ctx);
+  async write(fh: number, data: string | Uint8Array, position = 0, options = 0): Promise<number> {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    return this.filesystem.write(this.inodeOf(fh), fh, bytes, position, options, this.ctx);
+  }
+
+  async fsync(fh: number, dataOnly = false): Promise<void> {
+    await this.filesystem.fsync(this.inodeOf(fh), fh, dataOnly, this.ctx);
+  }
+
+  async fallocate(fh: number, mode: number, offset: number, length: number): Promise<void> {
+    await this.filesystem.fallocate(this.inodeOf(fh), fh, mode, offset, length, this.ctx);
+  }
+
+  async lseek(fh: number, offset: number, whence: number): Promise<number> {
+    return this.filesystem.lseek(this.inodeOf(fh), fh, offset, whence, this.ctx);
+  }
+
+  /** Copies between two open files, each with an offset. */
+  async copyFileRange(
+    from: readonly [fh: number, offset: number],
+    to: readonly [fh: number, offset: number],
+    length: number,
+  ): Promise<number> {
+    const [source, target] = [from, to].map(([fh, offset]) => ({ ino: this.inodeOf(fh), fh, offset })) as [
+      FilePosition,
+      FilePosition,
+    ];
+    return this.filesystem.copyFileRange(source, target, length, this.ctx);
   }
 
   async readFile(path: string): Promise<Buffer> {

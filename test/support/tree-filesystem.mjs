@@ -180,12 +180,12 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
       const ino = make(parent, name, S_IFREG | mode, ctx);
       return { entry: entry(ino), file: open(ino, flags) };
     },
-    read: (fh, target, position) => {
+    read: (_ino, fh, target, position) => {
       const { name, data, size } = node(handle(fh).ino);
       if (name === 'broken') throw new TypeError('broken on purpose');
       return later(name, () => data.copy(target, 0, position, Math.min(size, position + target.length)));
     },
-    write: (fh, data, position) => {
+    write: (_ino, fh, data, position) => {
       const { ino, append } = handle(fh);
       const file = node(ino);
       return later(file.name, () => {
@@ -197,7 +197,7 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     },
     fsync: () => undefined,
     fallocate: () => fail('EOPNOTSUPP'),
-    lseek: (fh, offset, whence) => {
+    lseek: (_ino, fh, offset, whence) => {
       const { size } = node(handle(fh).ino);
       if (offset >= size) fail('ENXIO');
       return whence === 3 ? offset : size;

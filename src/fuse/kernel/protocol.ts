@@ -104,6 +104,10 @@ export const GETATTR_FH = 1;
 export const FSYNC_FDATASYNC = 1;
 /** Reply to OPEN: keep what the page cache has of the file. */
 export const FOPEN_KEEP_CACHE = 2;
+/** Reply to OPEN: read and write the registered file. */
+export const FOPEN_PASSTHROUGH = 0x80;
+/** WRITE: the caller may not keep set-id bits. */
+export const WRITE_KILL_SUIDGID = 4;
 
 /** Codes of notifications, which travel in the error field of a reply header with `unique` 0. */
 export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3 } as const;

@@ -180,7 +180,7 @@ export function openFileTests(start: Start): void {
       const { fh } = await fs.create('folder/file');
       await fs.write(fh, 'synced');
       for (const dataOnly of [true, false]) {
-        await fs.filesystem.fsync(fh, dataOnly, fs.ctx);
+        await fs.fsync(fh, dataOnly);
         await fs.filesystem.fsyncdir(ino, dataOnly, fs.ctx);
         await fs.filesystem.fsyncdir(1, dataOnly, fs.ctx);
       }

@@ -35,11 +35,11 @@ export function spaceTests(start: Start): void {
       const { fs } = await start();
       const { fh } = await fs.create('file');
       await fs.write(fh, 'abc');
-      await fs.filesystem.fallocate(fh, 0, 0, 8192, fs.ctx);
+      await fs.fallocate(fh, 0, 0, 8192);
       const content = await fs.readFile('file');
       expect(content.length).toBe(8192);
       expect(content.subarray(0, 4).toString('latin1')).toBe('abc\0');
-      await fs.filesystem.fallocate(fh, 0, 0, 100, fs.ctx);
+      await fs.fallocate(fh, 0, 0, 100);
       expect((await fs.stat('file')).size).toBe(8192);
     });
 
@@ -47,7 +47,7 @@ export function spaceTests(start: Start): void {
       const { fs } = await start();
       const { fh } = await fs.create('file');
       await fs.write(fh, 'abc');
-      await fs.filesystem.fallocate(fh, KEEP_SIZE, 0, 100_000, fs.ctx);
+      await fs.fallocate(fh, KEEP_SIZE, 0, 100_000);
       expect(await fs.readText('file')).toBe('abc');
     });
 
@@ -55,7 +55,7 @@ export function spaceTests(start: Start): void {
       const { fs } = await start();
       const { fh } = await fs.create('file');
       await fs.write(fh, Buffer.alloc(20_000, 'x'));
-      await fs.filesystem.fallocate(fh, PUNCH_HOLE | KEEP_SIZE, 4096, 8192, fs.ctx);
+      await fs.fallocate(fh, PUNCH_HOLE | KEEP_SIZE, 4096, 8192);
       const content = await fs.readFile('file');
       expect(content.length).toBe(20_000);
       expect(content.subarray(4096, 12_288).every((byte) => byte === 0)).toBe(true);
@@ -67,7 +67,7 @@ export function spaceTests(start: Start): void {
       const { fs } = await start();
       const { fh } = await fs.create('file');
       await fs.write(fh, Buffer.alloc(100, 'x'));
-      await fs.filesystem.fallocate(fh, ZERO_RANGE, 50, 100, fs.ctx);
+      await fs.fallocate(fh, ZERO_RANGE, 50, 100);
       const content = await fs.readText('file');
       expect(content).toBe('x'.repeat(50) + '\0'.repeat(100));
     });
@@ -75,10 +75,9 @@ export function spaceTests(start: Start): void {
     test('bad ranges are EINVAL, unknown modes EOPNOTSUPP', async () => {
       const { fs } = await start();
       const { fh } = await fs.create('file');
-      const { filesystem, ctx } = fs;
-      expect(await outcome(() => filesystem.fallocate(fh, 0, 0, 0, ctx))).toBe('EINVAL');
-      expect(await outcome(() => filesystem.fallocate(fh, 0, -1, 10, ctx))).toBe('EINVAL');
-      expect(await outcome(() => filesystem.fallocate(fh, 0x8000, 0, 10, ctx))).toBe('EOPNOTSUPP');
+      expect(await outcome(() => fs.fallocate(fh, 0, 0, 0))).toBe('EINVAL');
+      expect(await outcome(() => fs.fallocate(fh, 0, -1, 10))).toBe('EINVAL');
+      expect(await outcome(() => fs.fallocate(fh, 0x8000, 0, 10))).toBe('EOPNOTSUPP');
     });
   });
 
@@ -87,12 +86,11 @@ export function spaceTests(start: Start): void {
       const { fs } = await start();
       const { fh } = await fs.create('file');
       await fs.write(fh, Buffer.alloc(10_000, 'x'));
-      const { filesystem, ctx } = fs;
-      expect(await filesystem.lseek(fh, 0, SEEK_DATA, ctx)).toBe(0);
-      expect(await filesystem.lseek(fh, 5000, SEEK_DATA, ctx)).toBe(5000);
-      expect(await filesystem.lseek(fh, 0, SEEK_HOLE, ctx)).toBe(10_000);
-      expect(await outcome(() => filesystem.lseek(fh, 10_000, SEEK_DATA, ctx))).toBe('ENXIO');
-      expect(await outcome(() => filesystem.lseek(fh, 10_001, SEEK_HOLE, ctx))).toBe('ENXIO');
+      expect(await fs.lseek(fh, 0, SEEK_DATA)).toBe(0);
+      expect(await fs.lseek(fh, 5000, SEEK_DATA)).toBe(5000);
+      expect(await fs.lseek(fh, 0, SEEK_HOLE)).toBe(10_000);
+      expect(await outcome(() => fs.lseek(fh, 10_000, SEEK_DATA))).toBe('ENXIO');
+      expect(await outcome(() => fs.lseek(fh, 10_001, SEEK_HOLE))).toBe('ENXIO');
     });
 
     test('never takes data for a hole', async () => {
@@ -100,10 +98,9 @@ export function spaceTests(start: Start): void {
       const { fh } = await fs.create('file');
       const where = 5 * 2 ** 20;
       await fs.write(fh, 'data', where);
-      const { filesystem, ctx } = fs;
-      expect(await filesystem.lseek(fh, 0, SEEK_DATA, ctx)).toBeLessThanOrEqual(where);
-      expect(await filesystem.lseek(fh, where, SEEK_DATA, ctx)).toBe(where);
-      expect(await filesystem.lseek(fh, where, SEEK_HOLE, ctx)).toBe(where + 4);
+      expect(await fs.lseek(fh, 0, SEEK_DATA)).toBeLessThanOrEqual(where);
+      expect(await fs.lseek(fh, where, SEEK_DATA)).toBe(where);
+      expect(await fs.lseek(fh, where, SEEK_HOLE)).toBe(where + 4);
     });
   });
 
@@ -117,14 +114,7 @@ export function spaceTests(start: Start): void {
       const to = await fs.open('to', constants.O_RDWR);
       let copied = 0;
       while (copied < 150_000) {
-        const count = await fs.filesystem.copyFileRange(
-          from,
-          10 + copied,
-          to,
-          5 + copied,
-          150_000 - copied,
-          fs.ctx,
-        );
+        const count = await fs.copyFileRange([from, 10 + copied], [to, 5 + copied], 150_000 - copied);
         expect(count).toBeGreaterThan(0);
         copied += count;
       }
@@ -140,8 +130,8 @@ export function spaceTests(start: Start): void {
       await fs.writeFile('from', 'abc');
       const from = await fs.open('from');
       const { fh: to } = await fs.create('to');
-      expect(await fs.filesystem.copyFileRange(from, 1, to, 0, 100, fs.ctx)).toBe(2);
-      expect(await fs.filesystem.copyFileRange(from, 3, to, 2, 100, fs.ctx)).toBe(0);
+      expect(await fs.copyFileRange([from, 1], [to, 0], 100)).toBe(2);
+      expect(await fs.copyFileRange([from, 3], [to, 2], 100)).toBe(0);
       expect(await fs.readText('to')).toBe('bc');
     });
   });

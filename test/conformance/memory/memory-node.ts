@@ -10,6 +10,10 @@ export const S_IFDIR = 0o040000;
 export const S_IFREG = 0o100000;
 export const S_IFLNK = 0o120000;
 
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
+
 let lastNanoseconds = 0n;
 
 /** The time now; later than at every earlier call. */
@@ -66,6 +70,13 @@ export class MemoryNode {
   /** The content changed. */
   touch(): void {
     this.mtime = this.ctime = now();
+  }
+
+  /** What an unprivileged change of the content or a new owner takes away. */
+  clearSetId(): void {
+    if (this.type !== S_IFREG) return;
+    const group = (this.mode & S_IXGRP) === 0 ? 0 : S_ISGID;
+    this.mode &= ~(S_ISUID | group);
   }
 
   /** Something other than the content changed. */

@@ -95,8 +95,9 @@ test('a renamed file says where its content is', async () => {
 
 test('a written file has its content, the mark is gone, and its origin is remembered', async () => {
   await overlay.rename(await ino('dir'), 'file', 1, 'elsewhere', 0, ctx);
-  const { fh } = await overlay.open(await ino('elsewhere'), 2, ctx);
-  await overlay.write(fh, Buffer.from('UPPER'), 0, ctx);
+  const file = await ino('elsewhere');
+  const { fh } = await overlay.open(file, 2, ctx);
+  await overlay.write(file, fh, Buffer.from('UPPER'), 0, 0, ctx);
   overlay.release(fh);
   expect(readFileSync(upper('elsewhere'), 'utf8')).toBe('UPPER content');
   expect(attribute(upper('elsewhere'), 'metacopy')).toBeUndefined();

@@ -1,6 +1,6 @@
 // The structures that several replies share: attributes, entries, open files.
 import type { Attributes, Entry, OpenedFile } from '../../filesystem.ts';
-import { FOPEN_KEEP_CACHE } from '../protocol.ts';
+import { FOPEN_KEEP_CACHE, FOPEN_PASSTHROUGH } from '../protocol.ts';
 import type { Reply } from './reply.ts';
 
 /** Bytes of `struct fuse_entry_out`. */
@@ -51,7 +51,7 @@ export function writeAttributesReply(reply: Reply, attributes: Attributes, ttl: 
 /** Writes a `struct fuse_entry_out` at `at`; returns its length. */
 export function writeEntry(reply: Reply, at: number, entry: Entry): number {
   const { attributes } = entry;
-  reply.u64(at, attributes.ino);
+  reply.u64(at, entry.node ?? attributes.ino);
   // The generation: a number is never given to a second object.
   reply.u64(at + 8, 0);
   writeTtl(reply, at + 16, at + 32, entry.entryTtl);
@@ -70,7 +70,9 @@ export function writeNegativeEntry(reply: Reply, ttl: number): number {
 /** Writes a `struct fuse_open_out` at `at`; returns its length. */
 export function writeOpen(reply: Reply, at: number, file: OpenedFile): number {
   reply.u64(at, file.fh);
-  reply.u32(at + 8, file.keepCache ? FOPEN_KEEP_CACHE : 0);
-  reply.u32(at + 12, 0);
+  const { backingId } = file;
+  // Which file to use instead; a passthrough open has no pages in the cache that could be kept.
+  reply.u32(at + 8, backingId === undefined ? (file.keepCache ? FOPEN_KEEP_CACHE : 0) : FOPEN_PASSTHROUGH);
+  reply.u32(at + 12, backingId ?? 0);
   return OPEN_BYTES;
 }

@@ -10,7 +10,7 @@ const PERMISSION_BITS = 0o7777;
 
 const encodeEntry = (reply: Reply, entry: Entry): number => writeEntry(reply, 0, entry);
 const forgetEntry = (filesystem: Filesystem, entry: Entry): void =>
-  filesystem.forget(entry.attributes.ino, 1);
+  filesystem.forget(entry.node ?? entry.attributes.ino, 1);
 
 const lookup: Operation<Entry> = {
   name: 'LOOKUP',

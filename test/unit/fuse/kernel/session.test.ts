@@ -161,7 +161,7 @@ describe('a session', () => {
   });
 
   it('reads into the reply, and ends where the file ends', async () => {
-    filesystem.read = (fh, target, position) => {
+    filesystem.read = (_ino, fh, target, position) => {
       expect([fh, target.length, position]).toEqual([7, 4096, 2 ** 40]);
       return Buffer.from(target.buffer, target.byteOffset).write('short');
     };
@@ -175,11 +175,11 @@ describe('a session', () => {
     const settle: (() => void)[] = [];
     const later = async (count: number): Promise<number> =>
       new Promise((resolve) => settle.push(() => resolve(count)));
-    filesystem.write = async (_fh, data) => {
+    filesystem.write = async (_ino, _fh, data) => {
       writes.push(data);
       return later(data.length);
     };
-    filesystem.read = async (_fh, target) => {
+    filesystem.read = async (_ino, _fh, target) => {
       reads.push(target);
       return later(target.length);
     };
@@ -223,13 +223,13 @@ describe('a session', () => {
 
   it('gives each call that keeps its context one of its own, and others none', async () => {
     const contexts: CallContext[] = [];
-    filesystem.fsync = (_fh, _dataOnly, ctx) => void contexts.push(ctx);
+    filesystem.fsync = (_ino, _fh, _dataOnly, ctx) => void contexts.push(ctx);
     const fsync = Buffer.concat([uint64(1), uint32(0, 0)]);
     send(Opcode.FSYNC, 2n, fsync);
     send(Opcode.FSYNC, 4n, fsync);
     await replies(2);
     expect(contexts[0]).toBe(contexts[1]);
-    filesystem.fsync = (_fh, _dataOnly, ctx) => void contexts.push(ctx.signal && ctx);
+    filesystem.fsync = (_ino, _fh, _dataOnly, ctx) => void contexts.push(ctx.signal && ctx);
     send(Opcode.FSYNC, 6n, fsync);
     send(Opcode.FSYNC, 8n, fsync);
     await replies(2);
