@@ -1,7 +1,6 @@
 // Mounts that a dead daemon left: their records in the state file, and their mount points.
-import { readFile, readdir } from 'node:fs/promises';
-import { isTomlTable, parseToml, stringifyToml, type TomlTable } from '../config/toml.ts';
-import { atomicWrite } from '../util/atomic-write.ts';
+import { readFile, readdir, rm, rmdir } from 'node:fs/promises';
+import { isTomlTable, parseToml, type TomlTable } from '../config/toml.ts';
 
 /** A mount in the state file. */
 export interface MountRecord {
@@ -46,8 +45,9 @@ async function hasChanges(record: MountRecord): Promise<boolean> {
  */
 export async function dropRecord(stateFile: string, record: MountRecord): Promise<boolean> {
   // These load the bindings to system calls, which no other path of the command needs.
-  const [{ clearDeadMount }, { tryLockFile }] = await Promise.all([
+  const [{ clearDeadMount }, { writeState }, { tryLockFile }] = await Promise.all([
     import('../mount/dead-mount.ts'),
+    import('../mount/state-file.ts'),
     import('../util/file-lock.ts'),
   ]);
   const lock = tryLockFile(`${stateFile}.lock`);
@@ -56,18 +56,29 @@ export async function dropRecord(stateFile: string, record: MountRecord): Promis
   try {
     await clearDeadMount(record.mountpoint);
     const changed = await hasChanges(record);
-    await moveRecord(stateFile, record, changed);
+    await writeState(stateFile, withoutMount(await readState(stateFile), record, changed));
+    await removeEmptyFolders(record, changed);
     return changed;
   } finally {
     lock.release();
   }
 }
 
-async function moveRecord(stateFile: string, record: MountRecord, isKept: boolean): Promise<void> {
-  const state = await readState(stateFile);
+/** The state without the record among its mounts; one that is kept goes to the unmounted ones. */
+function withoutMount(state: TomlTable, record: MountRecord, isKept: boolean): TomlTable {
   const isOther = (table: TomlTable): boolean =>
     table['mountpoint'] !== record.mountpoint || table['mount_id'] !== record.mountId;
   const mounts = tables(state['mounts']).filter(isOther);
   const unmounted = [...tables(state['unmounted']), ...(isKept ? [record.table] : [])];
-  await atomicWrite(stateFile, stringifyToml({ ...state, mounts, unmounted }), { mode: 0o600 });
+  return { ...state, mounts, unmounted };
+}
+
+/** As the daemon does after unmounting: what was made for the mount goes, what the user wrote stays. */
+async function removeEmptyFolders(record: MountRecord, hasChanges: boolean): Promise<void> {
+  const ignore = (): undefined => undefined;
+  if (record.table['owns_mountpoint'] === true) await rmdir(record.mountpoint).catch(ignore);
+  if (hasChanges || record.upperDir === undefined) return;
+  await rmdir(record.upperDir).catch(ignore);
+  const workDir = text(record.table['work_dir']);
+  if (workDir !== undefined) await rm(workDir, { recursive: true, force: true }).catch(ignore);
 }

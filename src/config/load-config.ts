@@ -173,9 +173,9 @@ export async function loadConfig(input: ConfigInput): Promise<LoadedConfig> {
     const problem = checkRange(key, value);
     if (problem !== undefined) loader.problems.push(problem);
   }
-  if (loader.problems.length > 0) throw new ConfigError(loader.problems, file);
   loader.warnOfUnknownKeys();
   warnOfOpenAddress(loader, settings);
+  if (loader.problems.length > 0) throw new ConfigError(loader.problems, file, loader.warnings);
   const ordered = CONFIG_KEYS.flatMap((key) => settings.get(key.flat) ?? []);
   return { config: resolveConfig(settings), settings: ordered, file, warnings: loader.warnings };
 }

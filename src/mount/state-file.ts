@@ -1,7 +1,7 @@
 // The file that mounts survive a restart in (`antares_state_file`): TOML, a superset of the two forms that ScorpioFS
 // writes there, so that its files are read and its tools find their fields.
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdir, readFile, rename } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { isTomlTable, parseToml, stringifyToml, type TomlTable } from '../config/toml.ts';
 import { atomicWrite } from '../util/atomic-write.ts';
@@ -30,9 +30,9 @@ export interface StateDefaults {
 }
 
 /**
- * Reads the state; a missing file is an empty state. What cannot be understood is kept in a copy beside the file
- * (`FILE.damaged-TIME`), with a warning, and the rest is used. Throws an Error when a newer version wrote the file,
- * and Node's errors when it cannot be read: to go on would overwrite it.
+ * Reads the state; a missing file is an empty state. A damaged file is set aside (`FILE.damaged-TIME`), with a warning,
+ * and its copy is used; of entries that cannot be understood a copy is kept likewise, and the rest is used. Throws an
+ * Error when a newer version wrote the file, and Node's errors when it cannot be read: to go on would overwrite it.
  */
 export async function loadState(path: string, defaults: StateDefaults, log: Logger): Promise<SavedState> {
   let text: string;
@@ -44,16 +44,15 @@ export async function loadState(path: string, defaults: StateDefaults, log: Logg
   }
   let document: TomlTable;
   try {
-    document = parseToml(text);
+    document = parseState(text);
   } catch (error) {
     const kept = damagedName(path);
     await rename(path, kept);
-    log.warn('the state file is damaged: it was set aside, and no earlier mount is known', {
-      path,
-      kept,
-      error,
-    });
-    return { mounts: [], unmounted: [] };
+    const copy = await readCopy(path);
+    const outcome = copy === undefined ? 'no earlier mount is known' : 'its copy is used';
+    log.warn(`the state file is damaged: it was set aside, and ${outcome}`, { path, kept, error });
+    if (copy === undefined) return { mounts: [], unmounted: [] };
+    document = copy;
   }
   const schema = document['schema'];
   if (typeof schema === 'number' && schema > SCHEMA) {
@@ -80,7 +79,22 @@ export async function loadState(path: string, defaults: StateDefaults, log: Logg
   return state;
 }
 
-/** Replaces the state file: atomically, and durable when it resolves. */
+/** Throws when the text is no TOML, or is blank, which no version writes: a full disk or an editor leaves that. */
+function parseState(text: string): TomlTable {
+  if (text.trim() === '') throw new Error('it is empty');
+  return parseToml(text);
+}
+
+/** The copy that `saveState` keeps, if it is of use. */
+async function readCopy(path: string): Promise<TomlTable | undefined> {
+  try {
+    return parseState(await readFile(copyName(path), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Replaces the state file, as `writeState` does. */
 export async function saveState(path: string, state: SavedState): Promise<void> {
   const document = {
     schema: SCHEMA,
@@ -88,7 +102,19 @@ export async function saveState(path: string, state: SavedState): Promise<void> 
     unmounted: state.unmounted.map((record) => toTable(record)),
   };
   await mkdir(dirname(path), { recursive: true });
-  await atomicWrite(path, stringifyToml(document), { mode: 0o600 });
+  await writeState(path, document);
+}
+
+/**
+ * Writes a state file's document: atomically, and durable when it resolves. A copy beside it is for when the file gets
+ * damaged. Rejects with Node's errors when the file itself could not be written.
+ */
+export async function writeState(path: string, document: Readonly<Record<string, unknown>>): Promise<void> {
+  const text = stringifyToml(document);
+  await atomicWrite(path, text, { mode: 0o600 });
+  const copy = copyName(path);
+  // An outdated copy would bring back what is gone: rather none.
+  await atomicWrite(copy, text, { mode: 0o600 }).catch(() => rm(copy, { force: true }));
 }
 
 function toTable(record: MountRecord): Record<string, string | number | boolean> {
@@ -198,6 +224,10 @@ function parseSnapshot(commit: string | null, tree: string | null, time: number)
     throw new Error('commit and tree are not object ids');
   }
   return { commit, tree, time };
+}
+
+function copyName(path: string): string {
+  return `${path}.copy`;
 }
 
 function damagedName(path: string): string {

@@ -1,5 +1,5 @@
 // `scorpio umount`: ends a mount, named by job, mount id or mount point.
-import { realpath } from 'node:fs/promises';
+import { readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { describeError } from '../../util/system-error.ts';
@@ -27,11 +27,21 @@ interface Named {
   readonly mountpoint: string;
 }
 
-/** The folder that a name may mean. Only its parent is touched: a dead mount point does not answer. */
+/**
+ * The folders that a name may mean. Of the mount point itself only a symbolic link is read, which a folder refuses
+ * without asking its filesystem: a dead mount does not answer.
+ */
 async function foldersOf(name: string): Promise<string[]> {
   const path = resolve(name);
+  const folders = [path, await inRealParent(path)];
+  const target = await readlink(path).catch(() => undefined);
+  if (target !== undefined) folders.push(await inRealParent(resolve(dirname(path), target)));
+  return folders;
+}
+
+async function inRealParent(path: string): Promise<string> {
   const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  return [path, join(parent, basename(path))];
+  return join(parent, basename(path));
 }
 
 /** The mount that `name` means: its job id, else its mount id, else its mount point. */

@@ -76,6 +76,23 @@ describe('config validate', () => {
     });
   });
 
+  it('warns beside the problems', async () => {
+    await writeFile(join(sandbox.folder, 'c.toml'), 'base_url = "ftp://h"\nbase_ulr = "x"');
+    expect((await sandbox.run('config', 'validate', '-c', 'c.toml')).stderr).toMatch(
+      /^warning: unknown config key 'base_ulr' .*\nc\.toml: 1 problem/u,
+    );
+  });
+
+  it('warns of a log level that there is not', async () => {
+    await writeFile(join(sandbox.folder, 'c.toml'), 'log_level = "loud"');
+    expect(await sandbox.run('config', 'validate', '-c', 'c.toml')).toEqual({
+      code: 0,
+      stdout: 'c.toml: OK\n',
+      stderr:
+        'warning: invalid log filter "loud" ("loud" is not one of off, error, warn, info, debug, trace); falling back to "info"\n',
+    });
+  });
+
   it('reports a missing file, and warns of unknown keys', async () => {
     expect((await sandbox.run('-c', 'no.toml', 'config', 'validate')).stderr).toBe(
       "no.toml: 1 problem(s) found:\n  - Config file not found at 'no.toml': No such file or directory (os error 2)\n",

@@ -1,5 +1,6 @@
 // `mount`, `umount`, `list` and `http-mount` against a daemon's HTTP API.
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseToml, stringifyToml } from '../../../src/config/toml.ts';
@@ -226,19 +227,20 @@ describe('without a daemon', () => {
   beforeEach(async () => {
     // A number that no process of Linux can have.
     await daemon.announce(sandbox.storePath, 2 ** 22 + 1);
-    const mount = {
-      mount_id: ID,
-      job_id: 'job-1',
-      path: '/p',
-      mountpoint: join(sandbox.folder, 'm'),
-      upper_dir: upper(),
-    };
-    const other = { ...mount, mount_id: ID.replace('0', '1'), job_id: 'job-2', mountpoint: '/other' };
+    const other = { ...mount(), mount_id: ID.replace('0', '1'), job_id: 'job-2', mountpoint: '/other' };
     await mkdir(upper());
     await writeFile(
       join(sandbox.storePath, 'mounts.toml'),
-      stringifyToml({ schema: 1, mounts: [mount, other], unmounted: [] }),
+      stringifyToml({ schema: 1, mounts: [mount(), other], unmounted: [] }),
     );
+  });
+
+  const mount = (): Record<string, string> => ({
+    mount_id: ID,
+    job_id: 'job-1',
+    path: '/p',
+    mountpoint: join(sandbox.folder, 'm'),
+    upper_dir: upper(),
   });
 
   const state = async (): Promise<Record<string, { job_id: string }[]>> =>
@@ -266,6 +268,24 @@ describe('without a daemon', () => {
     const { mounts, unmounted } = await state();
     expect(mounts?.map((mount) => mount.job_id)).toEqual(['job-2']);
     expect(unmounted).toEqual([]);
+  });
+
+  it('umount finds the mount by a symbolic link to its folder', async () => {
+    await symlink(join(sandbox.folder, 'm'), join(sandbox.folder, 'link'));
+    expect((await sandbox.run('umount', 'link')).stdout).toBe('unmounted job job-1\n');
+  });
+
+  it('umount removes the folders that were made for the mount, when nothing was written', async () => {
+    const made = join(sandbox.folder, 'm');
+    const work = join(sandbox.folder, 'work');
+    await Promise.all([mkdir(made), mkdir(join(work, 'work'), { recursive: true })]);
+    const table = { ...mount(), owns_mountpoint: true, work_dir: work };
+    await writeFile(
+      join(sandbox.storePath, 'mounts.toml'),
+      stringifyToml({ schema: 1, mounts: [table], unmounted: [] }),
+    );
+    expect((await sandbox.run('umount', 'job-1')).code).toBe(0);
+    for (const folder of [made, work, upper()]) expect(existsSync(folder)).toBe(false);
   });
 
   it('umount keeps what was written, and says where', async () => {

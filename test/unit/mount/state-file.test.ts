@@ -49,7 +49,7 @@ it('reads what it wrote', async () => {
   const log = createRecordingLogger();
   expect(await loadState(file, defaults, log)).toEqual({ mounts, unmounted });
   expect(log.lines).toEqual([]);
-  expect(await readdir(join(folder, 'deep'))).toEqual(['state.toml']);
+  expect(await readdir(join(folder, 'deep'))).toEqual(['state.toml', 'state.toml.copy']);
 });
 
 it('is empty when there is none', async () => {
@@ -91,6 +91,29 @@ it.each([
   const copy = (await readdir(folder)).find((name) => name.startsWith('s.damaged-')) ?? '';
   expect(await readFile(join(folder, copy), 'utf8')).toBe(text);
   expect(log.lines).toHaveLength(1);
+});
+
+it.each(['', '\n', 'mounts = [', '\0\0\0\0'])(
+  'uses the copy of a file that holds %j, and sets that one aside',
+  async (damaged) => {
+    await saveState(file, { mounts: [record()], unmounted: [] });
+    await writeFile(file, damaged);
+    const log = createRecordingLogger();
+    const { mounts } = await loadState(file, defaults, log);
+    expect(mounts.map((mount) => mount.mountId)).toEqual([record().mountId]);
+    expect(log.lines).toEqual([expect.stringContaining('its copy is used')]);
+    const names = await readdir(join(folder, 'deep'));
+    const kept = names.find((name) => name.includes('.damaged-')) ?? '';
+    expect(await readFile(join(folder, 'deep', kept), 'utf8')).toBe(damaged);
+  },
+);
+
+it('says so where a damaged file has no copy', async () => {
+  file = join(folder, 's');
+  await writeFile(file, '');
+  const log = createRecordingLogger();
+  expect(await loadState(file, defaults, log)).toEqual({ mounts: [], unmounted: [] });
+  expect(log.lines).toEqual([expect.stringContaining('no earlier mount is known')]);
 });
 
 it('refuses a file that a newer version wrote, and leaves it alone', async () => {
