@@ -33,7 +33,14 @@ export interface Listing {
   readonly length: number;
   /** The entry at an index below `length`. Throws RangeError for others. */
   at(index: number): LayerEntry;
+  /** Name and mode of the entry at an index below `length`. */
+  nameAt(index: number): string;
+  modeAt(index: number): number;
+  /** Index of a name, or -1. */
+  find(name: string): number;
   get(name: string): LayerEntry | undefined;
+  /** Bytes of memory that whoever keeps the listing keeps. */
+  readonly byteLength: number;
 }
 
 /**

@@ -8,7 +8,7 @@ import { ErrnoError } from '../util/errno.ts';
 import { LruCache } from '../util/lru.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import type { Layer, LayerEntry, LayerRequest, Listing } from './layer.ts';
-import { MonorepoEntry, MonorepoListing } from './listing.ts';
+import { FileEntry, FolderEntry, MonorepoListing } from './listing.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isFolderMode, isSymlinkMode, TreeTable } from './tree-table.ts';
 
@@ -68,7 +68,13 @@ class MonorepoLayer implements Layer {
     this.#readAhead = new ReadAhead(objects);
     this.#trees = trees ?? createTreeCache();
     this.#onWarning = onWarning ?? (() => undefined);
-    this.root = new MonorepoEntry({ name: '', mode: 0o040755, id: snapshot.tree, path: '' });
+    this.root = new FolderEntry({
+      name: '',
+      mode: 0o040755,
+      id: snapshot.tree,
+      path: '',
+      isSubmodule: false,
+    });
     this.time = snapshot.time;
   }
 
@@ -93,13 +99,12 @@ class MonorepoLayer implements Layer {
       const counted = this.#corrected.get(entry.id);
       if (counted !== undefined) return counted;
     }
-    if (entry instanceof MonorepoEntry) {
-      if (entry.size !== undefined) return entry.size;
-      if (isFolderMode(entry.mode)) return undefined;
-      entry.size = this.#objects.knownSize(entry.id);
-      return entry.size;
-    }
-    return isFolderMode(entry.mode) ? undefined : this.#objects.knownSize(entry.id);
+    if (!(entry instanceof FileEntry)) return undefined;
+    const noted = entry.size;
+    if (noted !== undefined) return noted;
+    const stored = this.#objects.knownSize(entry.id);
+    if (stored !== undefined) entry.setSize(stored);
+    return stored;
   }
 
   loadSizes(listing: Listing, request?: LayerRequest): Awaitable<void> {

@@ -47,12 +47,13 @@ export class NameIndex {
 
   /** The slot that holds the name, or the empty one where it belongs. */
   #slotOf(name: string): number {
-    const mask = this.#slots.length - 1;
+    const slots = this.#slots;
+    const mask = slots.length - 1;
     let hash = FNV_OFFSET;
     for (let at = 0; at < name.length; at++) hash = Math.imul(hash ^ name.charCodeAt(at), FNV_PRIME);
     // FNV's low bits are weak for names that differ at the end only.
     for (let slot = (hash ^ (hash >>> 15)) & mask; ; slot = (slot + 1) & mask) {
-      const entry = (this.#slots[slot] ?? EMPTY) - 1;
+      const entry = (slots[slot] ?? EMPTY) - 1;
       if (entry < 0 || this.#isNamed(entry, name)) return slot;
     }
   }
@@ -60,8 +61,9 @@ export class NameIndex {
   #isNamed(entry: number, name: string): boolean {
     if (this.#lengths[entry] !== name.length) return false;
     const start = this.#starts[entry] ?? 0;
+    const bytes = this.#bytes;
     for (let at = 0; at < name.length; at++) {
-      if (this.#bytes[start + at] !== name.charCodeAt(at)) return false;
+      if (bytes[start + at] !== name.charCodeAt(at)) return false;
     }
     return true;
   }

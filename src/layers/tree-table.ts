@@ -83,9 +83,9 @@ export class TreeTable {
     this.objections = [...objections];
   }
 
-  /** Bytes of memory, without sizes. */
+  /** Bytes of memory; sizes, which come later, are counted from the beginning. */
   get byteLength(): number {
-    return this.#payload.length + this.#starts.length * 6 + this.#index.byteLength;
+    return this.#payload.length + this.#starts.length * 14 + this.#index.byteLength;
   }
 
   name(index: number): string {

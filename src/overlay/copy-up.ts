@@ -231,8 +231,15 @@ function becomeUpper(core: OverlayCore, inode: Inode): void {
   inode.upper = true;
   inode.isUncapable = true;
   inode.upperIno = locate(core, inode).ino;
+  if (inode.directory !== undefined) {
+    // It was made just now, so nothing is in it.
+    inode.directory.upperNames = new Map();
+    inode.directory.whiteouts = new Set();
+  }
   const names = inode.parent?.directory?.upperNames;
-  names?.set(inode.name, inode.type);
+  if (names === undefined) return;
+  if (!names.has(inode.name)) core.inodes.countUpperNames(1);
+  names.set(inode.name, inode.type);
 }
 
 /** Copying up is no change of the parent folder. */

@@ -5,9 +5,10 @@ import type { Layer, LayerEntry, Listing } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { readDirectory, statAt, statIfPresent, type Stat } from '../util/syscall.ts';
-import { DirectoryView } from './directory-view.ts';
+import { DirectoryView, FIRST_COOKIE } from './directory-view.ts';
 import { type DirectoryState, Inode } from './inode.ts';
 import { lowerIno, upperIno } from './inode-numbers.ts';
+import { InodeTable } from './inode-table.ts';
 import { isWhiteout } from './overlay-format.ts';
 import { need } from './pending.ts';
 import type { UpperLayer } from './upper.ts';
@@ -23,6 +24,15 @@ export interface Owner {
   readonly gid: number;
 }
 
+const NOTHING_UPPER = {
+  names: new Map<string, number>() as ReadonlyMap<string, number>,
+  whiteouts: new Set<string>() as ReadonlySet<string>,
+};
+
+function isListed(listing: Listing | undefined, name: string): boolean {
+  return listing !== undefined && listing.find(name) >= 0;
+}
+
 /** The state of one overlay. */
 export class OverlayCore {
   readonly layer: Layer;
@@ -35,23 +45,32 @@ export class OverlayCore {
   readonly copyUps: Set<Promise<void>> = new Set<Promise<void>>();
   /** Aborted when the overlay ends. */
   readonly closing: AbortController = new AbortController();
-  readonly #inodes = new Map<number, Inode>();
-  /** Upper objects with several names, by their inode number there: other names must find the same inode. */
-  readonly #hardLinks = new Map<number, Inode>();
+  /** What the kernel knows. */
+  readonly inodes: InodeTable;
+  /** Grows from time to time; folders note by it when they were used. */
+  clock = 0;
 
-  constructor(layer: Layer, upper: UpperLayer, owner: Owner, notifier: KernelNotifier | undefined) {
+  /** `onGrowth` is called for each inode that is added. */
+  constructor(
+    layer: Layer,
+    upper: UpperLayer,
+    owner: Owner,
+    notifier: KernelNotifier | undefined,
+    onGrowth: () => void = () => undefined,
+  ) {
     this.layer = layer;
     this.upper = upper;
     this.owner = owner;
     this.notifier = notifier;
+    this.inodes = new InodeTable(upper, onGrowth);
     const root = new Inode(1, S_IFDIR, { parent: undefined, name: '', lower: layer.root, upper: true });
     if (upper.format.read(upper.folder(root), '').opaque) root.lower = undefined;
     root.lookups = 1;
-    this.#inodes.set(1, root);
+    this.inodes.insertRoot(root);
   }
 
   inode(ino: number): Inode {
-    const inode = this.#inodes.get(ino);
+    const inode = this.inodes.get(ino);
     if (inode === undefined) throw new ErrnoError('ESTALE');
     return inode;
   }
@@ -72,7 +91,7 @@ export class OverlayCore {
       // Kept as it comes, since a layer may be unable to keep it.
       need(
         chain(this.layer.list(inode.lower, ctx), (listing) => {
-          directory.listing = listing;
+          if (directory.listing === undefined) this.inodes.keepListing(directory, listing);
         }),
       );
     }
@@ -86,6 +105,39 @@ export class OverlayCore {
 
   /** The object under a name, or undefined. */
   child(parent: Inode, name: string, ctx: CallContext): Inode | undefined {
+    const found = this.#find(parent, name, ctx);
+    if (typeof found !== 'number') return found;
+    return this.inodes.lowerChild(parent, parent.directory?.listing as Listing, found);
+  }
+
+  /** As `child`, for the kernel: counts a reference and describes the object. Throws ENOENT. */
+  lookup(parent: Inode, name: string, ctx: CallContext): Entry {
+    (parent.directory as DirectoryState).used = this.clock;
+    const found = this.#find(parent, name, ctx);
+    if (found === undefined) throw new ErrnoError('ENOENT');
+    return typeof found === 'number' ? this.lowerEntry(parent, found, name, ctx) : this.entry(found, ctx);
+  }
+
+  /**
+   * Counts a reference to, and describes, the entry at an index of a folder's listing. The upper layer must neither have
+   * nor hide its name, and there must be no object for it yet.
+   */
+  lowerEntry(parent: Inode, index: number, name: string, ctx: CallContext): Entry {
+    const listing = parent.directory?.listing as Listing;
+    const mode = listing.modeAt(index);
+    if ((mode & S_IFMT) !== S_IFDIR) {
+      const size = this.#sizeOf(listing.at(index), name, parent, ctx);
+      const ino = this.inodes.childIno(parent, name);
+      if (this.inodes.refer(ino, parent, index)) {
+        const attributes = this.#lowerAttributes(ino, mode, size, 1);
+        return { attributes, entryTtl: TTL_SECONDS, attributesTtl: TTL_SECONDS };
+      }
+    }
+    return this.entry(this.inodes.lowerChild(parent, listing, index), ctx);
+  }
+
+  /** An object under a name, or the index in the listing of what the lower layer alone has, or undefined. */
+  #find(parent: Inode, name: string, ctx: CallContext): Inode | number | undefined {
     const directory = parent.directory as DirectoryState;
     const known = directory.children.get(name);
     if (known !== undefined) return known;
@@ -95,9 +147,8 @@ export class OverlayCore {
       if (stat !== undefined) return isWhiteout(stat) ? undefined : this.#upperChild(parent, name, stat, ctx);
     }
     if (directory.whiteouts?.has(name) === true) return undefined;
-    const lower = this.listing(parent, ctx)?.get(name);
-    if (lower === undefined) return undefined;
-    return this.#insert(lowerIno(lower.path), lower.mode & S_IFMT, { parent, name, lower, upper: false });
+    const index = this.listing(parent, ctx)?.find(name) ?? -1;
+    return index < 0 ? undefined : index;
   }
 
   /** As `child`, but it must exist. */
@@ -110,7 +161,7 @@ export class OverlayCore {
   /** Takes an object into memory that an operation has just made in the upper layer. */
   created(parent: Inode, name: string, stat: Stat): Inode {
     this.nameAdded(parent, name, stat.mode & S_IFMT);
-    const inode = this.#insert(upperIno(stat.ino), stat.mode & S_IFMT, {
+    const inode = this.inodes.insert(upperIno(stat.ino), stat.mode & S_IFMT, {
       parent,
       name,
       lower: undefined,
@@ -128,7 +179,7 @@ export class OverlayCore {
   #upperChild(parent: Inode, name: string, stat: Stat, ctx: CallContext): Inode {
     const type = stat.mode & S_IFMT;
     // Whatever its link count: the name by which it is known may have been removed while it is open.
-    const linked = type === S_IFDIR ? undefined : this.#hardLinks.get(stat.ino);
+    const linked = type === S_IFDIR ? undefined : this.inodes.linkedTo(stat.ino);
     if (linked !== undefined) {
       this.addName(linked, parent, name);
       return linked;
@@ -154,10 +205,10 @@ export class OverlayCore {
       type === S_IFDIR && lower !== undefined
         ? lowerIno(lower.path)
         : (attributes.origin?.ino ?? upperIno(stat.ino));
-    const inode = this.#insert(ino, type, { parent, name, lower, upper: true });
+    const inode = this.inodes.insert(ino, type, { parent, name, lower, upper: true });
     inode.upperIno = stat.ino;
     inode.isUncapable = !attributes.isCapable;
-    if (type !== S_IFDIR && stat.nlink > 1) this.#hardLinks.set(stat.ino, inode);
+    if (type !== S_IFDIR && stat.nlink > 1) this.inodes.noteLinks(inode);
     return inode;
   }
 
@@ -172,54 +223,40 @@ export class OverlayCore {
     return this.listing(parent, ctx)?.get(redirect ?? name);
   }
 
-  #insert(
-    wanted: number,
-    type: number,
-    place: { parent: Inode; name: string; lower: LayerEntry | undefined; upper: boolean },
-  ): Inode {
-    let ino = wanted;
-    // Two paths with one hash (or an object that is open but no longer has its name): any free number will do.
-    while (this.#inodes.has(ino)) ino++;
-    const inode = new Inode(ino, type, place);
-    this.#inodes.set(ino, inode);
-    place.parent.directory?.children.set(place.name, inode);
-    return inode;
-  }
-
   /** Names of the upper layer, read once for each folder. */
-  upperNames(inode: Inode): { names: Map<string, number>; whiteouts: Set<string> } {
+  upperNames(inode: Inode): { names: ReadonlyMap<string, number>; whiteouts: ReadonlySet<string> } {
+    if (!inode.upper) return NOTHING_UPPER;
     const directory = inode.directory as DirectoryState;
     if (directory.upperNames === undefined || directory.whiteouts === undefined) {
       const names = new Map<string, number>();
       const whiteouts = new Set<string>();
-      if (inode.upper) {
-        const fd = this.upper.folder(inode);
-        for (const entry of readDirectory(fd)) {
-          const suspect = entry.type === constants.S_IFCHR || entry.type === 0;
-          const stat = suspect ? statIfPresent(fd, entry.name) : undefined;
-          if (stat !== undefined && isWhiteout(stat)) whiteouts.add(entry.name);
-          else names.set(entry.name, stat === undefined ? entry.type : stat.mode & S_IFMT);
-        }
+      const fd = this.upper.folder(inode);
+      for (const entry of readDirectory(fd)) {
+        const suspect = entry.type === constants.S_IFCHR || entry.type === 0;
+        const stat = suspect ? statIfPresent(fd, entry.name) : undefined;
+        if (stat !== undefined && isWhiteout(stat)) whiteouts.add(entry.name);
+        else names.set(entry.name, stat === undefined ? entry.type : stat.mode & S_IFMT);
       }
+      this.inodes.countUpperNames(names.size - (directory.upperNames?.size ?? 0));
       directory.upperNames = names;
       directory.whiteouts = whiteouts;
     }
     return { names: directory.upperNames, whiteouts: directory.whiteouts };
   }
 
-  /** The merged names of a folder in the order of listings. */
-  view(inode: Inode, ctx: CallContext): DirectoryView {
+  /**
+   * The names that only the upper layer has, in the order of listings; undefined where there are none. The lower names
+   * come before them, each with the cookie `FIRST_COOKIE` plus its index, whether or not the upper layer hides it now:
+   * so most folders need no order of their own.
+   */
+  view(inode: Inode, ctx: CallContext): DirectoryView | undefined {
     const directory = inode.directory as DirectoryState;
     if (directory.view === undefined) {
       const listing = this.listing(inode, ctx);
-      const { names, whiteouts } = this.upperNames(inode);
-      const view = new DirectoryView([]);
-      for (let index = 0; index < (listing?.length ?? 0); index++) {
-        const name = (listing as Listing).at(index).name;
-        if (!whiteouts.has(name)) view.add(name);
-      }
-      for (const name of names.keys()) view.add(name);
-      directory.view = view;
+      const { names } = this.upperNames(inode);
+      if (names.size === 0) return undefined;
+      directory.view = new DirectoryView([], FIRST_COOKIE + (listing?.length ?? 0));
+      for (const name of names.keys()) if (!isListed(listing, name)) directory.view.add(name);
     }
     return directory.view;
   }
@@ -229,7 +266,7 @@ export class OverlayCore {
     const { names, whiteouts } = this.upperNames(inode);
     if (names.size > 0) return false;
     for (let index = 0; index < (listing?.length ?? 0); index++) {
-      if (!whiteouts.has((listing as Listing).at(index).name)) return false;
+      if (!whiteouts.has((listing as Listing).nameAt(index))) return false;
     }
     return true;
   }
@@ -237,16 +274,20 @@ export class OverlayCore {
   /** Records that the upper layer has a name now. */
   nameAdded(parent: Inode, name: string, type: number): void {
     const directory = parent.directory as DirectoryState;
-    directory.upperNames?.set(name, type);
+    if (directory.upperNames !== undefined) {
+      if (!directory.upperNames.has(name)) this.inodes.countUpperNames(1);
+      directory.upperNames.set(name, type);
+    }
     directory.whiteouts?.delete(name);
-    directory.view?.add(name);
+    // With a view the listing is never let go of.
+    if (!isListed(directory.listing, name)) directory.view?.add(name);
   }
 
   /** Records that a name is gone from the merged folder. */
   nameRemoved(parent: Inode, name: string, hidden: boolean): void {
     const directory = parent.directory as DirectoryState;
     directory.children.delete(name);
-    directory.upperNames?.delete(name);
+    if (directory.upperNames?.delete(name) === true) this.inodes.countUpperNames(-1);
     if (hidden) directory.whiteouts?.add(name);
     directory.view?.remove(name);
   }
@@ -260,7 +301,7 @@ export class OverlayCore {
     } else {
       (inode.aliases ??= []).push({ parent, name });
     }
-    if (inode.directory === undefined && inode.upperIno !== 0) this.#hardLinks.set(inode.upperIno, inode);
+    if (inode.directory === undefined && inode.upperIno !== 0) this.inodes.noteLinks(inode);
   }
 
   /** Takes a name from an inode: another one takes its place, if one is known. */
@@ -297,12 +338,33 @@ export class OverlayCore {
     }
     const lower = inode.lower as LayerEntry;
     const size = inode.directory === undefined ? this.lowerSize(inode, ctx) : 4096;
-    const time = this.layer.time;
+    // A folder of the lower layer does not count its subfolders, which would mean to fetch it; 1 says so.
+    const nlink = inode.parent === undefined && inode.ino !== 1 ? 0 : 1;
+    return this.#lowerAttributes(inode.ino, lower.mode, size, nlink);
+  }
+
+  /** Attributes by number, also of a file that is no object. Throws ESTALE. */
+  attributesOf(ino: number, ctx: CallContext): Attributes {
+    const file = this.inodes.fileAt(ino);
+    if (file === undefined) return this.attributes(this.inode(ino), ctx);
+    const { folder, index } = file;
+    const listing = folder.directory?.listing as Listing;
+    const size = this.#sizeOf(listing.at(index), undefined, folder, ctx);
+    return this.#lowerAttributes(ino, listing.modeAt(index), size, 1);
+  }
+
+  /** The lower layer's entry of a file that is no object, since nothing of it is changed or open; else undefined. */
+  unchangedFile(ino: number): LayerEntry | undefined {
+    const file = this.inodes.fileAt(ino);
+    return file?.folder.directory?.listing?.at(file.index);
+  }
+
+  #lowerAttributes(ino: number, mode: number, size: number, nlink: number): Attributes {
+    const { time } = this.layer;
     return {
-      ino: inode.ino,
-      mode: lower.mode,
-      // A folder of the lower layer does not count its subfolders, which would mean to fetch it; 1 says so.
-      nlink: inode.parent === undefined && inode.ino !== 1 ? 0 : 1,
+      ino,
+      mode,
+      nlink,
       uid: this.owner.uid,
       gid: this.owner.gid,
       rdev: 0,
@@ -320,12 +382,15 @@ export class OverlayCore {
 
   /** Size of a lower file; learns those of the whole folder with it, since they cost one request together. */
   lowerSize(inode: Inode, ctx: CallContext): number {
-    const entry = inode.lower as LayerEntry;
+    return this.#sizeOf(inode.lower as LayerEntry, undefined, inode.parent, ctx);
+  }
+
+  #sizeOf(entry: LayerEntry, name: string | undefined, folder: Inode | undefined, ctx: CallContext): number {
     const known = this.layer.knownSize(entry);
     if (known !== undefined) return known;
-    const directory = inode.parent?.directory;
+    const directory = folder?.directory;
     const listing = directory?.listing;
-    if (directory?.sizesLoaded === false && listing?.get(entry.name)?.id === entry.id) {
+    if (directory?.sizesLoaded === false && listing?.get(name ?? entry.name)?.id === entry.id) {
       need(
         chain(this.layer.loadSizes(listing, ctx), () => {
           directory.sizesLoaded = true;
@@ -337,41 +402,19 @@ export class OverlayCore {
 
   /** Gives references back, and forgets what nobody refers to. */
   forget(ino: number, count: number): void {
-    const inode = this.#inodes.get(ino);
-    if (inode === undefined) return;
-    inode.lookups = Math.max(0, inode.lookups - count);
-    this.dropIfUnused(inode);
+    this.inodes.forget(ino, count);
   }
 
-  /** Drops an object, and the folders that were kept for its sake, when neither kernel nor operation needs them. */
+  /** Drops an object when neither kernel nor operation needs it, see InodeTable. */
   dropIfUnused(inode: Inode): void {
-    if (!this.#isUnused(inode)) return;
-    const parents = [inode.parent, ...(inode.aliases ?? []).map((alias) => alias.parent)];
-    this.#drop(inode);
-    for (const parent of parents) if (parent !== undefined) this.dropIfUnused(parent);
-  }
-
-  #isUnused(inode: Inode): boolean {
-    if (inode.lookups > 0 || inode.handles > 0 || inode.ino === 1 || inode.copyUp !== undefined) return false;
-    for (const child of inode.directory?.children.values() ?? []) if (!this.#isUnused(child)) return false;
-    return this.#inodes.has(inode.ino);
-  }
-
-  #drop(inode: Inode): void {
-    for (const child of inode.directory?.children.values() ?? []) this.#drop(child);
-    this.#inodes.delete(inode.ino);
-    if (this.#hardLinks.get(inode.upperIno) === inode) this.#hardLinks.delete(inode.upperIno);
-    this.upper.releaseFolder(inode);
-    inode.parent?.directory?.children.delete(inode.name);
-    for (const { parent, name } of inode.aliases ?? []) parent.directory?.children.delete(name);
+    this.inodes.dropIfUnused(inode);
   }
 
   /** Forgets everything, at the end: after the copies under way have ended. */
   async close(): Promise<void> {
     this.closing.abort();
     await Promise.allSettled(this.copyUps);
-    for (const inode of this.#inodes.values()) this.upper.releaseFolder(inode);
-    this.#inodes.clear();
+    for (const inode of this.inodes.clear()) this.upper.releaseFolder(inode);
     this.upper.close();
   }
 }

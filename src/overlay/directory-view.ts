@@ -1,4 +1,4 @@
-// The order in which a folder's names are listed, stable while the folder changes.
+// The order in which the names are listed that a folder has gained, stable while the folder changes.
 
 /** Offsets 1 and 2 stand after `.` and `..`. */
 export const FIRST_COOKIE = 3;
@@ -12,10 +12,12 @@ export class DirectoryView {
   #names: (string | undefined)[] = [];
   #cookies: number[] = [];
   readonly #positions = new Map<string, number>();
-  #next = FIRST_COOKIE;
+  #next: number;
   #gaps = 0;
 
-  constructor(names: Iterable<string>) {
+  /** The cookies begin with `first`. */
+  constructor(names: Iterable<string>, first: number = FIRST_COOKIE) {
+    this.#next = first;
     for (const name of names) this.add(name);
   }
 

@@ -6,14 +6,33 @@
 const UPPER_BASE = 2 ** 51;
 const ROOT_INO = 1;
 
-/** Number of an object of the lower layer, by its path (latin1, no leading slash); the root is 1. */
-export function lowerIno(path: string): number {
-  if (path === '') return ROOT_INO;
-  // Two independent 32-bit multiplicative hashes (FNV-1a and a variant), 51 bits of them used.
-  let low = 0x811c9dc5;
-  let high = 0x9747b28c;
-  for (let index = 0; index < path.length; index++) {
-    const byte = path.charCodeAt(index);
+/** The hash of a folder's path as far as its children share it, so that a child's number takes no path string. */
+export interface PathSeed {
+  readonly low: number;
+  readonly high: number;
+}
+
+// Two independent 32-bit multiplicative hashes (FNV-1a and a variant), 51 bits of them used.
+const START: PathSeed = { low: 0x811c9dc5 | 0, high: 0x9747b28c | 0 };
+
+/** The seed for the children of the folder at a path of the lower layer (latin1, no leading slash; '' is the root). */
+export function pathSeed(path: string): PathSeed {
+  if (path === '') return START;
+  let { low, high } = START;
+  for (let index = 0; index <= path.length; index++) {
+    const byte = index < path.length ? path.charCodeAt(index) : 0x2f;
+    low = Math.imul(low ^ byte, 0x01000193);
+    high = Math.imul(high ^ byte, 0x5bd1e995);
+    high ^= high >>> 15;
+  }
+  return { low, high };
+}
+
+/** Number of the object of the lower layer that has a name in the folder of the seed: `lowerIno` of its path. */
+export function childIno(seed: PathSeed, name: string): number {
+  let { low, high } = seed;
+  for (let index = 0; index < name.length; index++) {
+    const byte = name.charCodeAt(index);
     low = Math.imul(low ^ byte, 0x01000193);
     high = Math.imul(high ^ byte, 0x5bd1e995);
     high ^= high >>> 15;
@@ -21,6 +40,11 @@ export function lowerIno(path: string): number {
   low ^= low >>> 16;
   const number = ((high >>> 0) % 0x80000) * 0x1_0000_0000 + (low >>> 0);
   return number > ROOT_INO ? number : number + 2;
+}
+
+/** Number of an object of the lower layer, by its path (latin1, no leading slash); the root is 1. */
+export function lowerIno(path: string): number {
+  return path === '' ? ROOT_INO : childIno(START, path);
 }
 
 /** Number of an object that only the upper layer has, by its inode number there. */

@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
 import type { Stat } from '../util/syscall.ts';
 import type { DirectoryView } from './directory-view.ts';
+import type { PathSeed } from './inode-numbers.ts';
 
 /** The name of a non-folder in a folder, besides its first one. */
 export interface Alias {
@@ -12,8 +13,16 @@ export interface Alias {
 
 /** What a folder holds in memory. Parts are loaded when they are first needed. */
 export class DirectoryState {
-  /** Children that the kernel (or an operation) knows. */
+  /** Children that the kernel (or an operation) knows, and that are objects. */
   readonly children: Map<string, Inode> = new Map<string, Inode>();
+  /** Number in the table of files that are no objects (InodeTable), -1 while it has none of this folder. */
+  number = -1;
+  /** How many files of this folder that table has. They are named by their index in `listing`. */
+  known = 0;
+  /** When the folder was last used, as the overlay counts time; for forgetting the coldest. */
+  used = 0;
+  /** For the inode numbers of children that the lower layer has; undefined while not needed. */
+  seed: PathSeed | undefined = undefined;
   /** O_PATH descriptor of the folder in the upper layer, -1 while not open. */
   fd = -1;
   /** When the descriptor was last used, for closing the oldest. */
@@ -26,7 +35,7 @@ export class DirectoryState {
   upperNames: Map<string, number> | undefined = undefined;
   /** Names that the upper layer hides. Valid together with `upperNames`. */
   whiteouts: Set<string> | undefined = undefined;
-  /** Order of the merged names; undefined while nobody listed the folder. */
+  /** Order of the names that only the upper layer has; they are listed after the lower ones. */
   view: DirectoryView | undefined = undefined;
 }
 

@@ -78,7 +78,7 @@ class Overlay implements Filesystem {
       const directory = core.directory(parent);
       if (name === '.') return core.entry(directory, ctx);
       if (name === '..') return core.entry(directory.parent ?? directory, ctx);
-      return core.entry(core.existing(directory, name, ctx), ctx);
+      return core.lookup(directory, name, ctx);
     });
   }
 
@@ -87,7 +87,7 @@ class Overlay implements Filesystem {
   }
 
   getattr(ino: number, _fh: number | undefined, ctx: CallContext): Awaitable<Attributes> {
-    return attempt(ctx, () => this.#core.attributes(this.#core.inode(ino), ctx));
+    return attempt(ctx, () => this.#core.attributesOf(ino, ctx));
   }
 
   setattr(ino: number, changes: AttributeChanges, ctx: CallContext): Awaitable<Attributes> {
@@ -95,6 +95,8 @@ class Overlay implements Filesystem {
   }
 
   readlink(ino: number, ctx: CallContext): Awaitable<Buffer> {
+    const unchanged = this.#core.unchangedFile(ino);
+    if (unchanged !== undefined) return this.#core.layer.readlink(requireLink(unchanged), ctx);
     const inode = this.#core.inode(ino);
     if (inode.type !== constants.S_IFLNK) throw new ErrnoError('EINVAL');
     if (!inode.upper) return this.#core.layer.readlink(inode.lower as LayerEntry, ctx);
@@ -220,10 +222,13 @@ class Overlay implements Filesystem {
   }
 
   getxattr(ino: number, name: string): Buffer {
+    // Programs ask for attributes of all that they list.
+    if (this.#core.unchangedFile(ino) !== undefined) throw new ErrnoError('ENODATA');
     return getxattr(this.#core, this.#core.inode(ino), name);
   }
 
   listxattr(ino: number): string[] {
+    if (this.#core.unchangedFile(ino) !== undefined) return [];
     return listxattr(this.#core, this.#core.inode(ino));
   }
 
@@ -268,4 +273,9 @@ class Overlay implements Filesystem {
     // The listing does without what could not be learned.
     return loading instanceof Promise ? loading.catch(() => undefined) : undefined;
   }
+}
+
+function requireLink(entry: LayerEntry): LayerEntry {
+  if ((entry.mode & constants.S_IFMT) !== constants.S_IFLNK) throw new ErrnoError('EINVAL');
+  return entry;
 }

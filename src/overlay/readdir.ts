@@ -1,15 +1,18 @@
 // Listing a merged folder.
 import { constants } from 'node:fs';
-import type { CallContext, DirectorySink } from '../fuse/filesystem.ts';
+import type { CallContext, DirectorySink, Entry } from '../fuse/filesystem.ts';
 import type { Listing } from '../layers/layer.ts';
 import { ErrnoError } from '../util/errno.ts';
 import type { OverlayCore } from './core.ts';
 import { FIRST_COOKIE } from './directory-view.ts';
-import type { Inode } from './inode.ts';
+import type { DirectoryState, Inode } from './inode.ts';
 import { lowerIno } from './inode-numbers.ts';
 import { isPending } from './pending.ts';
 
 const { S_IFMT, S_IFDIR } = constants;
+
+/** What a listing offers: `index` is that in the lower listing, or -1 for a name that only the upper layer has. */
+type Offer = (name: string, index: number, next: number) => boolean;
 
 /** readdir(3): names, types and inode numbers. */
 export function readdir(
@@ -19,7 +22,9 @@ export function readdir(
   sink: DirectorySink,
   ctx: CallContext,
 ): void {
-  each(core, inode, offset, sink, ctx, (name, next) => addPlain(core, inode, name, next, sink, ctx));
+  each(core, inode, offset, sink, ctx, (name, index, next) =>
+    addPlain(core, { parent: inode, name, index }, next, sink, ctx),
+  );
 }
 
 /**
@@ -33,16 +38,28 @@ export function readdirplus(
   sink: DirectorySink,
   ctx: CallContext,
 ): void {
-  each(core, inode, offset, sink, ctx, (name, next) => {
-    const known = inode.directory?.children.get(name);
-    const child = known ?? core.child(inode, name, ctx);
-    if (child === undefined) return true;
-    if (!isDescribable(core, child)) {
-      if (known === undefined) core.dropIfUnused(child);
-      return addPlain(core, inode, name, next, sink, ctx);
+  const directory = inode.directory as DirectoryState;
+  each(core, inode, offset, sink, ctx, (name, index, next) => {
+    let entry: Entry;
+    const known = directory.children.get(name);
+    if (known === undefined && index >= 0 && directory.upperNames?.has(name) !== true) {
+      const listing = directory.listing as Listing;
+      const isFile = (listing.modeAt(index) & S_IFMT) !== S_IFDIR;
+      if (isFile && core.layer.knownSize(listing.at(index)) === undefined) {
+        return addPlain(core, { parent: inode, name, index }, next, sink, ctx);
+      }
+      entry = core.lowerEntry(inode, index, name, ctx);
+    } else {
+      const child = known ?? core.child(inode, name, ctx);
+      if (child === undefined) return true;
+      if (!isDescribable(core, child)) {
+        if (known === undefined) core.dropIfUnused(child);
+        return addPlain(core, { parent: inode, name, index }, next, sink, ctx);
+      }
+      entry = core.entry(child, ctx);
     }
-    const accepted = sink.addEntry(name, core.entry(child, ctx), next);
-    if (!accepted) core.forget(child.ino, 1);
+    const accepted = sink.addEntry(name, entry, next);
+    if (!accepted) core.forget(entry.attributes.ino, 1);
     return accepted;
   });
 }
@@ -59,42 +76,54 @@ function each(
   offset: number,
   sink: DirectorySink,
   ctx: CallContext,
-  add: (name: string, next: number) => boolean,
+  add: Offer,
 ): void {
+  (inode.directory as DirectoryState).used = core.clock;
+  const listing = core.listing(inode, ctx);
+  const { whiteouts } = core.upperNames(inode);
   const view = core.view(inode, ctx);
   if (offset < 1 && !sink.add('.', inode.ino, S_IFDIR, 1)) return;
   if (offset < 2 && !sink.add('..', inode.parent?.ino ?? inode.ino, S_IFDIR, 2)) return;
-  const start = view.seek(Math.max(offset, FIRST_COOKIE));
-  for (let position = start; position < view.length; position++) {
-    const name = view.nameAt(position);
-    if (name === undefined) continue;
-    const next = view.cookieAt(position) + 1;
+  const from = Math.max(offset, FIRST_COOKIE);
+  const lowerLength = listing?.length ?? 0;
+  let isFirst = offset >= 2;
+  const offer = (name: string, index: number, next: number): boolean => {
+    const wasFirst = isFirst;
+    isFirst = false;
     try {
-      if (!add(name, next)) return;
+      return add(name, index, next);
     } catch (error) {
       // What the sink took must not be offered again: it ends here, and the next call begins with this entry.
-      if (isPending(error) && (position > start || offset < 2)) return;
+      if (!wasFirst && isPending(error)) return false;
       if (!(error instanceof ErrnoError)) throw error;
       // One object that cannot be described does not make the folder unreadable: a stat of it meets the error.
-      if (!sink.add(name, lowerIno(name), inode.directory?.upperNames?.get(name) ?? 0, next)) return;
+      return sink.add(name, lowerIno(name), inode.directory?.upperNames?.get(name) ?? 0, next);
     }
+  };
+  for (let index = from - FIRST_COOKIE; index < lowerLength; index++) {
+    const name = (listing as Listing).nameAt(index);
+    if (whiteouts.has(name)) continue;
+    if (!offer(name, index, FIRST_COOKIE + index + 1)) return;
+  }
+  for (let position = view?.seek(from) ?? 0; position < (view?.length ?? 0); position++) {
+    const name = view?.nameAt(position);
+    if (name !== undefined && !offer(name, -1, (view?.cookieAt(position) ?? 0) + 1)) return;
   }
 }
 
 function addPlain(
   core: OverlayCore,
-  parent: Inode,
-  name: string,
+  { parent, name, index }: { parent: Inode; name: string; index: number },
   next: number,
   sink: DirectorySink,
   ctx: CallContext,
 ): boolean {
-  const directory = parent.directory;
-  const known = directory?.children.get(name);
+  const directory = parent.directory as DirectoryState;
+  const known = directory.children.get(name);
   if (known !== undefined) return sink.add(name, known.ino, known.type, next);
-  if (directory?.upperNames?.has(name) !== true) {
-    const lower = (core.listing(parent, ctx) as Listing).get(name);
-    return lower === undefined || sink.add(name, lowerIno(lower.path), lower.mode & S_IFMT, next);
+  if (index >= 0 && directory.upperNames?.has(name) !== true) {
+    const type = (directory.listing as Listing).modeAt(index) & S_IFMT;
+    return sink.add(name, core.inodes.childIno(parent, name), type, next);
   }
   // The number of a copied-up object is in its attributes, which come with the inode.
   const child = core.child(parent, name, ctx);

@@ -103,12 +103,12 @@ function move(
 }
 
 /** Makes an empty folder one that the disk takes for empty too; should the rename fail, it is still what it was. */
-function clear({ upper }: OverlayCore, folder: Inode, at: NamePlace): void {
+function clear({ upper, inodes }: OverlayCore, folder: Inode, at: NamePlace): void {
   const { directory } = folder;
   upper.clearFolder(upper.folder(at.parent), at.name);
   folder.lower = undefined;
   if (directory === undefined) return;
-  directory.listing = undefined;
+  inodes.dropListing(directory);
   directory.whiteouts?.clear();
 }
 

@@ -56,6 +56,23 @@ class SeedListing implements Listing {
     return entry;
   }
 
+  get byteLength(): number {
+    return this.#entries.length * 100;
+  }
+
+  nameAt(index: number): string {
+    return this.at(index).name;
+  }
+
+  modeAt(index: number): number {
+    return this.at(index).mode;
+  }
+
+  find(name: string): number {
+    const entry = this.#byName.get(name);
+    return entry === undefined ? -1 : this.#entries.indexOf(entry);
+  }
+
   get(name: string): LayerEntry | undefined {
     return this.#byName.get(name);
   }

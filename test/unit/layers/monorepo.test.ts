@@ -243,7 +243,7 @@ describe('symlinks', () => {
   async function fileIn(layer: Layer) {
     const link = await layer.resolve('link');
     if (link === undefined) throw new Error('no link');
-    return { ...link, mode: 0o100644 };
+    return { name: link.name, id: link.id, path: link.path, mode: 0o100644 };
   }
 });
 
