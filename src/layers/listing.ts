@@ -64,10 +64,13 @@ export class FileEntry implements LayerEntry {
 
 /** A folder's entries; the same tree at another path has another listing, and shares the table. */
 export class MonorepoListing implements Listing {
+  /** Id of the tree. */
+  readonly id: ObjectId;
   readonly table: TreeTable;
   readonly #prefix: string;
 
   constructor(directory: LayerEntry, table: TreeTable) {
+    this.id = directory.id;
     this.table = table;
     this.#prefix = directory.path === '' ? '' : `${directory.path}/`;
   }

@@ -1,6 +1,7 @@
 // The monorepo as a layer: a pinned snapshot, whose folders and files are fetched when they are asked for.
 import { closeSync, readSync } from 'node:fs';
 import { MalformedTreeError } from '../git/raw-tree.ts';
+import type { SizedTree } from '../git/sized-tree.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import type { Snapshot } from '../upstream/upstream.ts';
@@ -55,8 +56,6 @@ class MonorepoLayer implements Layer {
   readonly #objects: ObjectSource;
   readonly #trees: TreeCache;
   readonly #readAhead: ReadAhead;
-  /** True sizes of blobs of which the server told a wrong one. */
-  readonly #corrected = new Map<ObjectId, number>();
   readonly #links = new LruCache<ObjectId, Buffer>(LINK_CACHE_ENTRIES);
   readonly #onWarning: (message: string) => void;
   readonly #warned = new Set<ObjectId>();
@@ -84,10 +83,10 @@ class MonorepoLayer implements Layer {
     const { id, path } = directory;
     const known = this.#trees.get(id);
     if (known !== undefined) return this.#listingAt(directory, known);
-    const payload = this.#objects.tree(id, { snapshot: this.#snapshot, path }, request);
-    return payload instanceof Promise
-      ? payload.then((arrived) => this.#listingOf(directory, arrived))
-      : this.#listingOf(directory, payload);
+    const tree = this.#objects.tree(id, { snapshot: this.#snapshot, path }, request);
+    return tree instanceof Promise
+      ? tree.then((arrived) => this.#listingOf(directory, arrived))
+      : this.#listingOf(directory, tree);
   }
 
   resolve(path: string, request?: LayerRequest): Awaitable<LayerEntry | undefined> {
@@ -95,8 +94,9 @@ class MonorepoLayer implements Layer {
   }
 
   knownSize(entry: LayerEntry): number | undefined {
-    if (this.#corrected.size > 0) {
-      const counted = this.#corrected.get(entry.id);
+    const corrected = this.#objects.correctedSizes;
+    if (corrected.size > 0) {
+      const counted = corrected.get(entry.id);
       if (counted !== undefined) return counted;
     }
     if (!(entry instanceof FileEntry)) return undefined;
@@ -116,8 +116,11 @@ class MonorepoLayer implements Layer {
     }
     if (indexes.length === 0) return undefined;
     const ids = indexes.map((index) => table.id(index));
-    const note = (): void =>
+    const note = (): void => {
       this.#objects.eachKnownSize(ids, (nth, size) => table.setSize(indexes[nth] ?? 0, size));
+      const packed = table.packSizes();
+      if (packed !== undefined) this.#objects.keepTreeSizes(listing.id, packed);
+    };
     const loading = this.#objects.loadSizes(ids, request);
     return loading instanceof Promise ? loading.then(note) : note();
   }
@@ -136,7 +139,7 @@ class MonorepoLayer implements Layer {
   }
 
   correctSize(entry: LayerEntry, size: number): void {
-    this.#corrected.set(entry.id, size);
+    this.#objects.correctSize(entry.id, size);
   }
 
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number> {
@@ -157,11 +160,11 @@ class MonorepoLayer implements Layer {
       : this.#targetOf(entry, fd);
   }
 
-  #listingOf(directory: LayerEntry, payload: Buffer): Listing {
+  #listingOf(directory: LayerEntry, tree: SizedTree): Listing {
     const where = `tree ${directory.id} (/${directory.path})`;
     let table: TreeTable;
     try {
-      table = new TreeTable(payload);
+      table = new TreeTable(tree.payload, tree.sizes);
     } catch (error) {
       if (!(error instanceof MalformedTreeError)) throw error;
       // Its hash is right, so fetching it again does not help; half a listing would be a lie.

@@ -1,12 +1,12 @@
 // A parsed tree in compact form: no object for an entry. Independent of where the tree hangs.
 import { kindOfMode, parseRawTree, type RawTreeEntry } from '../git/raw-tree.ts';
+import { isBlobEntry, packSizes, UNKNOWN_SIZE, unpackSizes } from '../git/sized-tree.ts';
 import type { ObjectId } from '../util/types.ts';
 import { NameIndex } from './name-index.ts';
 
 const NAME_MAX = 255;
 const ID_BYTES = 20;
 const SPACE = 0x20;
-const UNKNOWN_SIZE = -1;
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -51,11 +51,11 @@ export class TreeTable {
   readonly objections: readonly string[];
 
   /**
-   * Parses the payload of a tree object, which must not change afterwards.
+   * Parses the payload of a tree object, which must not change afterwards. `sizes` are packed sizes of its blobs.
    *
    * @throws MalformedTreeError when it is none.
    */
-  constructor(payload: Buffer) {
+  constructor(payload: Buffer, sizes?: Buffer) {
     const entries = parseRawTree(payload);
     // A small payload may be a piece of a pool or of a response's buffer, all of which it would keep in memory.
     this.#payload =
@@ -65,8 +65,10 @@ export class TreeTable {
     this.#codes = new Uint8Array(entries.length);
     this.#index = new NameIndex(this.#payload, this.#starts, this.#lengths, entries.length);
     const objections = new Set<string>();
+    const known = sizes === undefined ? undefined : unpackSizes(sizes, entries.filter(isBlobEntry).length);
     let at = 0;
     let count = 0;
+    let blobs = 0;
     for (const entry of entries) {
       // The parser proved the form: digits, a space, the name, NUL, the id.
       const start = this.#payload.indexOf(SPACE, at) + 1;
@@ -74,10 +76,13 @@ export class TreeTable {
       this.#starts[count] = start;
       this.#lengths[count] = entry.name.length;
       this.#codes[count] = CODES[kindOfMode(entry.mode)];
+      const size = known !== undefined && isBlobEntry(entry) ? known[blobs++] : undefined;
       const objection = objectionTo(entry);
       if (objection !== undefined) objections.add(objection);
-      else if (this.#index.add(count, entry.name)) count++;
-      else objections.add(`a name twice (${JSON.stringify(entry.name)})`);
+      else if (this.#index.add(count, entry.name)) {
+        if (size !== undefined) this.setSize(count, size);
+        count++;
+      } else objections.add(`a name twice (${JSON.stringify(entry.name)})`);
     }
     this.length = count;
     this.objections = [...objections];
@@ -124,7 +129,15 @@ export class TreeTable {
 
   /** Notes the size of a blob. */
   setSize(index: number, size: number): void {
-    this.#sizes ??= new Float64Array(this.length).fill(UNKNOWN_SIZE);
+    this.#sizes ??= new Float64Array(this.#starts.length).fill(UNKNOWN_SIZE);
     this.#sizes[index] = size;
+  }
+
+  /** The sizes that were noted, packed; undefined for a tree of which not all entries are shown. */
+  packSizes(): Buffer | undefined {
+    if (this.objections.length > 0) return undefined;
+    const sizes: (number | undefined)[] = [];
+    for (let index = 0; index < this.length; index++) if (this.isBlob(index)) sizes.push(this.size(index));
+    return packSizes(sizes);
   }
 }

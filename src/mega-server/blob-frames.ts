@@ -1,6 +1,5 @@
 // Many blobs as one body, in the framing of `git cat-file --batch`.
 import { SMALL_BLOB_BYTES } from './limits.ts';
-import type { ObjectHeader } from '../git/cat-file.ts';
 import { GitError } from '../git/git-error.ts';
 import type { GitObjects } from '../git/git-objects.ts';
 import type { ObjectId } from '../util/types.ts';
@@ -9,14 +8,14 @@ const AHEAD_BYTES_MAX = 1024 * 1024;
 const AHEAD_COUNT_MAX = 64;
 const CHUNK_BYTES = 64 * 1024;
 
-/** A blob to send: its id, and what Git says about it. */
+/** A blob to send, and its size in bytes; undefined when the repository does not have it. */
 export interface WantedBlob {
   readonly id: ObjectId;
-  readonly header: ObjectHeader | undefined;
+  readonly size: number | undefined;
 }
 
-function frameStart({ id, header }: WantedBlob): string {
-  return header?.type === 'blob' ? `${id} blob ${header.size}\n` : `${id} missing\n`;
+function frameStart({ id, size }: WantedBlob): string {
+  return size === undefined ? `${id} missing\n` : `${id} blob ${size}\n`;
 }
 
 /** Length of the whole body in bytes. */
@@ -24,7 +23,7 @@ export function framedLength(wanted: readonly WantedBlob[]): number {
   let length = 0;
   for (const blob of wanted) {
     length += frameStart(blob).length;
-    if (blob.header?.type === 'blob') length += blob.header.size + 1;
+    if (blob.size !== undefined) length += blob.size + 1;
   }
   return length;
 }
@@ -43,13 +42,13 @@ export async function* blobFrames(
   let next = 0;
   const readAhead = () => {
     for (; next < wanted.length && ahead.size < AHEAD_COUNT_MAX && aheadBytes < AHEAD_BYTES_MAX; next++) {
-      const header = wanted[next]?.header;
-      if (header?.type !== 'blob' || header.size > SMALL_BLOB_BYTES) continue;
-      const content = objects.read(header.id, 'blob', SMALL_BLOB_BYTES);
+      const { id, size } = wanted[next] as WantedBlob;
+      if (size === undefined || size > SMALL_BLOB_BYTES) continue;
+      const content = objects.read(id, 'blob', SMALL_BLOB_BYTES);
       // It is awaited in its turn; until then a failure is nobody's.
       content.catch(() => {});
       ahead.set(next, content);
-      aheadBytes += header.size;
+      aheadBytes += size;
     }
   };
   let pieces: Buffer[] = [];
@@ -68,17 +67,20 @@ export async function* blobFrames(
     signal.throwIfAborted();
     readAhead();
     add(Buffer.from(frameStart(blob)));
-    const { header } = blob;
-    if (header?.type !== 'blob') continue;
+    const { id, size } = blob;
+    if (size === undefined) continue;
     const small = ahead.get(index);
     if (small === undefined) {
       yield take();
-      yield* largeBlob(objects, header, signal);
+      yield* largeBlob(objects, id, size, signal);
     } else {
       const content = await small;
       ahead.delete(index);
-      aheadBytes -= header.size;
-      if (content === undefined) throw new GitError('missing', `blob ${header.id} vanished`);
+      aheadBytes -= size;
+      if (content?.length !== size) {
+        objects.forgetSize(id);
+        throw new GitError('missing', `blob ${id} vanished`);
+      }
       add(content);
     }
     add(Buffer.from('\n'));
@@ -89,7 +91,8 @@ export async function* blobFrames(
 
 async function* largeBlob(
   objects: GitObjects,
-  { id, size }: ObjectHeader,
+  id: ObjectId,
+  size: number,
   signal: AbortSignal,
 ): AsyncGenerator<Buffer> {
   const stream = await objects.stream(id, { start: 0, length: size });

@@ -6,6 +6,9 @@ export const BLOB_SIZES_MAX = 100_000;
 /** Ids in one request for blobs. */
 export const BLOB_BATCH_MAX = 10_000;
 
+/** Ids in one request for trees. */
+export const TREE_BATCH_MAX = 1_000;
+
 /** Bytes of the body of a request with so many ids: each is 40 digits, quotes, a comma, and generous white space. */
 export function idsBodyBytes(ids: number): number {
   return ids * 64 + 1024;

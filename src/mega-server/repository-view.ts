@@ -6,6 +6,8 @@ import { parseRawCommit } from '../git/raw-commit.ts';
 import type { RawCommit } from '../git/raw-commit.ts';
 import { kindOfMode, parseRawTree } from '../git/raw-tree.ts';
 import type { RawTreeEntry } from '../git/raw-tree.ts';
+import { isBlobEntry, packSizes } from '../git/sized-tree.ts';
+import type { SizedTree } from '../git/sized-tree.ts';
 import type { ObjectId } from '../util/types.ts';
 import { WeightedLru } from '../util/weighted-lru.ts';
 
@@ -102,6 +104,15 @@ export class RepositoryView {
     const tree: Tree = { payload, entries, get: (name) => byName.get(name) };
     this.#trees.set(id, tree, payload.length * PARSED_WEIGHT_FACTOR);
     return tree;
+  }
+
+  /** A tree with the sizes of its blobs, or undefined when the repository has no such tree. */
+  async sizedTree(id: ObjectId): Promise<SizedTree | undefined> {
+    const tree = await this.tree(id);
+    if (tree === undefined) return undefined;
+    const ids = tree.entries.filter(isBlobEntry).map((entry) => entry.id);
+    const sizes = await this.objects.blobSizes(ids);
+    return { payload: tree.payload, sizes: packSizes(sizes) };
   }
 
   /** The entry at a path below a root tree, or undefined. The root itself is an entry without a name. */

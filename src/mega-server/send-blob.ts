@@ -4,15 +4,24 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseByteRange } from './byte-range.ts';
 import { RequestError, sendError } from './envelope.ts';
 import { SMALL_BLOB_BYTES } from './limits.ts';
-import type { ObjectHeader } from '../git/cat-file.ts';
 import type { GitObjects } from '../git/git-objects.ts';
+import type { ObjectId } from '../util/types.ts';
+
+/** The error for a blob that the repository does not have, in Mega's words. */
+export function blobMissing(oid: string): RequestError {
+  return new RequestError(
+    404,
+    `ObjStorage not found: [obj_missing_in_db_and_s3] Blob ${oid} not found in both object storage and metadata ` +
+      `(likely never written or invalid request)`,
+  );
+}
 
 /** Answers GET and HEAD for a blob that exists, with Range, If-Range and If-None-Match. */
 export async function sendBlob(
   request: FastifyRequest,
   reply: FastifyReply,
   objects: GitObjects,
-  { id, size }: ObjectHeader,
+  { id, size }: { readonly id: ObjectId; readonly size: number },
 ): Promise<FastifyReply> {
   const etag = `"${id}"`;
   reply.headers({ etag, 'accept-ranges': 'bytes' });
@@ -36,7 +45,11 @@ export async function sendBlob(
   if (range !== 'whole') reply.code(206).header('content-range', `bytes ${first}-${range.last}/${size}`);
   if (size <= SMALL_BLOB_BYTES) {
     const content = await objects.read(id, 'blob', SMALL_BLOB_BYTES);
-    if (content === undefined) throw new RequestError(500, `blob ${id} vanished`);
+    if (content === undefined) {
+      // Pruned since its size was asked for.
+      objects.forgetSize(id);
+      throw blobMissing(id);
+    }
     return reply.send(content.subarray(first, first + length));
   }
   return sendStream(reply, await objects.stream(id, { start: first, length }));

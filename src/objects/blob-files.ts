@@ -7,7 +7,7 @@ import {
   futimesSync,
   openSync,
 } from 'node:fs';
-import { constants, unlinkSync } from 'node:fs';
+import { constants, statSync, unlinkSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { isObjectId } from '../util/git-hash.ts';
@@ -73,6 +73,14 @@ export class BlobFiles {
   /** Whether there is a file for the blob; it may still turn out to be damaged. */
   has(id: ObjectId): boolean {
     return existsSync(this.#pathOf(id));
+  }
+
+  /** Size in bytes of a blob whose file can be trusted as it is, without reading it. */
+  size(id: ObjectId): number | undefined {
+    const stats = statIfPresent(this.#pathOf(id));
+    if (stats === undefined) return undefined;
+    const tag = stats.mtimeMs / 1000;
+    return tag === this.#bootTag || tag === PROVEN_TAG ? stats.size : undefined;
   }
 
   /** Starts to write a blob. */
@@ -149,5 +157,14 @@ export class BlobFiles {
   #pathOf(id: ObjectId): string {
     if (!isObjectId(id)) throw new TypeError(`not an object id: ${JSON.stringify(id)}`);
     return `${this.#objects}/${id.slice(0, 2)}/${id.slice(2)}`;
+  }
+}
+
+function statIfPresent(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    // Whoever opens it meets the trouble.
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 // Fetches many blobs ahead of need, and tells who needs one of them at once whether to wait for it.
 import type { BlobSink, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import { orTimeout } from '../util/or-timeout.ts';
 import type { ObjectId } from '../util/types.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import type { ObjectStore } from './object-store.ts';
@@ -85,7 +86,7 @@ export class BlobPrefetch {
       if (arrival === undefined || signal.aborted) return false;
       const patience = arrival.lastProgress + PATIENCE_MS - performance.now();
       if (patience <= 0) return false;
-      const outcome = await raceTimeout(arrival.ended, patience, signal);
+      const outcome = await orTimeout(arrival.ended, patience, signal);
       if (outcome !== undefined) return outcome;
     }
   }
@@ -108,6 +109,7 @@ export class BlobPrefetch {
         arrival.lastProgress = performance.now();
         return writer.write(chunk);
       },
+      digest: () => writer.digest(),
     };
   }
 
@@ -132,23 +134,4 @@ export class BlobPrefetch {
     arrival?.writer.abandon();
     arrival?.end(false);
   }
-}
-
-/** The result of a promise, or undefined when the time is over or the signal aborts first. */
-async function raceTimeout(
-  promise: Promise<boolean>,
-  milliseconds: number,
-  signal: AbortSignal,
-): Promise<boolean | undefined> {
-  return new Promise((resolve) => {
-    const finish = (result: boolean | undefined): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', onAbort);
-      resolve(result);
-    };
-    const onAbort = (): void => finish(undefined);
-    const timer = setTimeout(() => finish(undefined), milliseconds);
-    signal.addEventListener('abort', onAbort);
-    void promise.then(finish);
-  });
 }

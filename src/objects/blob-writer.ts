@@ -37,6 +37,7 @@ export class BlobWriter implements BlobSink {
   #position = 0;
   #declaredSize: number | undefined;
   #hasher: ObjectHasher | undefined;
+  #hashed: ObjectId | undefined;
   #failure: Error | undefined;
   #busy = false;
   #done = false;
@@ -69,6 +70,12 @@ export class BlobWriter implements BlobSink {
     this.#declaredSize = size;
     // The header that Git hashes before the content names the size: without it, the file is hashed when it is complete.
     this.#hasher = size === undefined ? undefined : createObjectHasher('blob', size);
+    this.#hashed = undefined;
+  }
+
+  digest(): ObjectId {
+    this.#hashed ??= this.#hasher?.digest() ?? '';
+    return this.#hashed;
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -94,7 +101,7 @@ export class BlobWriter implements BlobSink {
     const size = this.#position;
     const hashed =
       this.#hasher !== undefined && this.#declaredSize === size
-        ? this.#hasher.digest()
+        ? this.digest()
         : await this.#exclusively(() => hashBlobFile(fd, size));
     if (hashed !== this.#id) {
       this.abandon();

@@ -1,5 +1,6 @@
 // Git objects from the local store, and from an upstream what the store lacks.
-import type { TreeLocation, Upstream, UpstreamRequest } from '../upstream/upstream.ts';
+import type { SizedTree } from '../git/sized-tree.ts';
+import type { TreeLocation, Upstream, UpstreamRequest, WantedTree } from '../upstream/upstream.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { EMPTY_BLOB_ID, EMPTY_TREE_ID } from '../util/git-hash.ts';
@@ -9,6 +10,7 @@ import { BlobPrefetch, type PrefetchResult } from './blob-prefetch.ts';
 import type { ObjectSource } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SizeLoader } from './size-loader.ts';
+import { TreePrefetch } from './tree-prefetch.ts';
 
 /** How often a blob is fetched that is gone, or damaged, each time it should be opened. */
 const OPEN_ATTEMPTS = 3;
@@ -24,7 +26,7 @@ export interface ObjectCounters {
   /** Trees and blobs that the store had. */
   readonly treeHits: number;
   readonly blobHits: number;
-  /** Trees, blobs and sizes that came from the upstream. */
+  /** Trees and blobs that came from the upstream, and sizes that were asked for on their own. */
   readonly treesFetched: number;
   readonly blobsFetched: number;
   readonly sizesFetched: number;
@@ -45,6 +47,8 @@ export interface LazyObjects extends ObjectSource, AsyncDisposable {
   close(): Promise<void>;
 }
 
+const EMPTY_TREE: SizedTree = { payload: Buffer.alloc(0), sizes: undefined };
+
 const abortError = (): UpstreamError => new UpstreamError('aborted', 'the caller gave up waiting');
 
 /**
@@ -61,11 +65,12 @@ export function createLazyObjects(parts: LazyObjectsParts): LazyObjects {
 class StoredObjects implements LazyObjects {
   readonly #store: ObjectStore;
   readonly #upstream: Upstream;
-  readonly #trees = new SingleFlight<ObjectId, Buffer>(abortError);
+  readonly #trees = new SingleFlight<ObjectId, SizedTree>(abortError);
   readonly #blobs = new SingleFlight<ObjectId, void>(abortError);
   readonly #blobsUnderWay = new Set<ObjectId>();
   readonly #sizes: SizeLoader;
   readonly #prefetch: BlobPrefetch;
+  readonly #treePrefetch: TreePrefetch;
   readonly #prefetching = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #treeHits = 0;
@@ -85,11 +90,16 @@ class StoredObjects implements LazyObjects {
       },
     });
     this.#prefetch = new BlobPrefetch(store, upstream, (size) => this.#countBlob(size));
+    this.#treePrefetch = new TreePrefetch(store, upstream, (bytes) => this.#countTree(bytes));
   }
 
-  tree(id: ObjectId, location: TreeLocation, request: UpstreamRequest = {}): Awaitable<Buffer> {
+  get correctedSizes(): ReadonlyMap<ObjectId, number> {
+    return this.#store.correctedSizes;
+  }
+
+  tree(id: ObjectId, location: TreeLocation, request: UpstreamRequest = {}): Awaitable<SizedTree> {
     // Git itself does not store the empty tree, so a server may not have it.
-    if (id === EMPTY_TREE_ID) return Buffer.alloc(0);
+    if (id === EMPTY_TREE_ID) return EMPTY_TREE;
     const stored = this.#store.tree(id);
     if (stored !== undefined) {
       this.#treeHits++;
@@ -97,14 +107,36 @@ class StoredObjects implements LazyObjects {
     }
     if (this.#closing.signal.aborted) return Promise.reject(abortError());
     const { priority = 'demand' } = request;
-    const fetch = async (signal: AbortSignal): Promise<Buffer> => {
-      const payload = await this.#upstream.fetchTree(id, location, { signal, priority });
-      this.#store.putTree(id, payload);
-      this.#treesFetched++;
-      this.#bytesFetched += payload.length;
-      return payload;
+    const urgent = priority === 'demand';
+    const fetch = async (signal: AbortSignal): Promise<SizedTree> => {
+      const ahead = urgent ? await this.#treePrefetch.waitFor(id, signal) : undefined;
+      if (ahead !== undefined) return ahead;
+      const tree = await this.#upstream.fetchTree(id, location, { signal, priority });
+      this.#store.putTrees([[id, tree]]);
+      this.#countTree(tree.payload.length);
+      return tree;
     };
-    return this.#trees.run(id, fetch, { signal: request.signal, urgent: priority === 'demand' });
+    return this.#trees.run(id, fetch, { signal: request.signal, urgent });
+  }
+
+  storedTree(id: ObjectId): SizedTree | undefined {
+    return id === EMPTY_TREE_ID ? EMPTY_TREE : this.#store.tree(id);
+  }
+
+  prefetchTrees(
+    wanted: readonly WantedTree[],
+    take: (id: ObjectId, tree: SizedTree) => void,
+    request: UpstreamRequest = {},
+  ): Promise<void> {
+    return this.#ahead(request, (linked) => this.#treePrefetch.fetch(wanted, take, linked));
+  }
+
+  keepTreeSizes(id: ObjectId, sizes: Buffer): void {
+    this.#store.putTreeSizes(id, sizes);
+  }
+
+  correctSize(id: ObjectId, size: number): void {
+    this.#store.correctSize(id, size);
   }
 
   openBlob(id: ObjectId, request: UpstreamRequest = {}): Awaitable<number> {
@@ -131,19 +163,9 @@ class StoredObjects implements LazyObjects {
     return this.#sizes.load([...unknown], request);
   }
 
-  async prefetchBlobs(ids: readonly ObjectId[], request: UpstreamRequest = {}): Promise<PrefetchResult> {
-    const { priority = 'prefetch' } = request;
-    const signals = [this.#closing.signal, ...(request.signal === undefined ? [] : [request.signal])];
-    const fetching = this.#prefetch.fetch(ids, (id) => this.#blobsUnderWay.has(id), {
-      priority,
-      signal: AbortSignal.any(signals),
-    });
-    this.#prefetching.add(fetching);
-    try {
-      return await fetching;
-    } finally {
-      this.#prefetching.delete(fetching);
-    }
+  prefetchBlobs(ids: readonly ObjectId[], request: UpstreamRequest = {}): Promise<PrefetchResult> {
+    const isUnderWay = (id: ObjectId): boolean => this.#blobsUnderWay.has(id);
+    return this.#ahead(request, (linked) => this.#prefetch.fetch(ids, isUnderWay, linked));
   }
 
   counters(): ObjectCounters {
@@ -223,6 +245,24 @@ class StoredObjects implements LazyObjects {
     } finally {
       writer.abandon();
     }
+  }
+
+  /** Work ahead of need, which ends when the objects are closed. */
+  async #ahead<T>(request: UpstreamRequest, work: (linked: UpstreamRequest) => Promise<T>): Promise<T> {
+    const { priority = 'prefetch' } = request;
+    const signals = [this.#closing.signal, ...(request.signal === undefined ? [] : [request.signal])];
+    const working = work({ priority, signal: AbortSignal.any(signals) });
+    this.#prefetching.add(working);
+    try {
+      return await working;
+    } finally {
+      this.#prefetching.delete(working);
+    }
+  }
+
+  #countTree(bytes: number): void {
+    this.#treesFetched++;
+    this.#bytesFetched += bytes;
   }
 
   #countBlob(size: number): void {

@@ -1,6 +1,7 @@
 // Trees and blob sizes in SQLite: a cache, so whatever is wrong with it can be answered by starting anew.
 import { renameSync, statSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import type { SizedTree } from '../git/sized-tree.ts';
 import { hashObject } from '../util/git-hash.ts';
 import { LruCache } from '../util/lru.ts';
 import type { ObjectId } from '../util/types.ts';
@@ -9,6 +10,8 @@ import { codeOf, toStoreError } from './store-error.ts';
 
 /** Sizes kept in memory when they cannot be written. */
 const UNSAVED_SIZES = 200_000;
+/** Corrected sizes that are read when the store is opened; a server that lies more often is beyond help. */
+const CORRECTIONS_MAX = 10_000;
 
 /** Options of MetadataDb. */
 export interface MetadataOptions {
@@ -21,12 +24,16 @@ interface Session {
   readonly db: Database.Database;
   /** Inode number of the file, to see that another process replaced it. */
   readonly inode: number;
-  readonly getTree: Database.Statement<[Buffer], Buffer>;
-  readonly putTree: Database.Statement<[Buffer, Buffer]>;
+  readonly getTree: Database.Statement<[Buffer], [Buffer, Buffer | null]>;
+  readonly putTree: Database.Statement<[Buffer, Buffer, Buffer | null]>;
+  readonly putTreeSizes: Database.Statement<[Buffer, Buffer]>;
   readonly dropTree: Database.Statement<[Buffer]>;
+  readonly hasTree: Database.Statement<[Buffer], 1>;
   readonly getSize: Database.Statement<[Buffer], number>;
   readonly addSize: Database.Statement<[Buffer, number]>;
   readonly setSize: Database.Statement<[Buffer, number]>;
+  readonly correctSize: Database.Statement<[Buffer, number]>;
+  readonly corrections: Database.Statement<[number], [string, number]>;
 }
 
 function bytesOf(id: ObjectId): Buffer {
@@ -46,14 +53,25 @@ function openSession(path: string, timeoutMs: number): Session {
     return {
       db,
       inode: statSync(path).ino,
-      getTree: db.prepare<[Buffer], Buffer>('SELECT payload FROM trees WHERE id = ?').pluck(),
-      putTree: db.prepare('INSERT OR IGNORE INTO trees (id, payload) VALUES (?, ?)'),
+      getTree: db
+        .prepare<[Buffer], [Buffer, Buffer | null]>('SELECT payload, sizes FROM trees WHERE id = ?')
+        .raw(),
+      putTree: db.prepare(
+        'INSERT INTO trees (id, payload, sizes) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET sizes = excluded.sizes ' +
+          'WHERE sizes IS NULL AND excluded.sizes IS NOT NULL',
+      ),
+      putTreeSizes: db.prepare('UPDATE trees SET sizes = ? WHERE id = ?'),
       dropTree: db.prepare('DELETE FROM trees WHERE id = ?'),
+      hasTree: db.prepare<[Buffer], 1>('SELECT 1 FROM trees WHERE id = ?').pluck(),
       getSize: db.prepare<[Buffer], number>('SELECT size FROM sizes WHERE id = ?').pluck(),
       addSize: db.prepare('INSERT OR IGNORE INTO sizes (id, size) VALUES (?, ?)'),
       setSize: db.prepare(
         'INSERT INTO sizes (id, size) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size WHERE size <> excluded.size',
       ),
+      correctSize: db.prepare('INSERT OR REPLACE INTO corrected_sizes (id, size) VALUES (?, ?)'),
+      corrections: db
+        .prepare<[number], [string, number]>('SELECT lower(hex(id)), size FROM corrected_sizes LIMIT ?')
+        .raw(),
     };
   } catch (error) {
     db.close();
@@ -83,13 +101,15 @@ export class MetadataDb {
     }
   }
 
-  /** Payload of a tree, verified. */
-  tree(id: ObjectId): Buffer | undefined {
+  /** A tree, verified, with the sizes that were kept with it. */
+  tree(id: ObjectId): SizedTree | undefined {
     return this.#use((session) => {
       const key = bytesOf(id);
-      const payload = session.getTree.get(key);
+      const row = session.getTree.get(key);
+      if (row === undefined) return undefined;
+      const [payload, sizes] = row;
       // Hashing takes a tenth of the time of the query, and SQLite has no checksums of its own.
-      if (payload === undefined || hashObject('tree', payload) === id) return payload;
+      if (hashObject('tree', payload) === id) return { payload, sizes: sizes ?? undefined };
       this.#options.onWarning(
         `the stored copy of tree ${id} was damaged (${this.#path}); it is fetched again`,
       );
@@ -98,9 +118,37 @@ export class MetadataDb {
     });
   }
 
-  /** Keeps a tree, which the caller verified. */
-  putTree(id: ObjectId, payload: Buffer): void {
-    this.#use((session) => session.putTree.run(bytesOf(id), payload));
+  /** Keeps trees, which the caller verified, in one transaction. */
+  putTrees(trees: readonly (readonly [ObjectId, SizedTree])[]): void {
+    this.#use((session) => {
+      const put = (): void => {
+        for (const [id, { payload, sizes }] of trees)
+          session.putTree.run(bytesOf(id), payload, sizes ?? null);
+      };
+      // A single statement is a transaction of its own.
+      if (trees.length === 1) put();
+      else session.db.transaction(put)();
+    });
+  }
+
+  /** Keeps packed sizes with a tree that is stored, in place of others. */
+  putTreeSizes(id: ObjectId, sizes: Buffer): void {
+    this.#use((session) => session.putTreeSizes.run(sizes, bytesOf(id)));
+  }
+
+  /** Whether a tree is stored; reading it may still find it damaged. */
+  hasTree(id: ObjectId): boolean {
+    return this.#use((session) => session.hasTree.get(bytesOf(id))) === 1;
+  }
+
+  /** Sizes of blobs of which the server told wrong ones. */
+  corrections(): Map<ObjectId, number> {
+    return new Map(this.#use((session) => session.corrections.all(CORRECTIONS_MAX)) ?? []);
+  }
+
+  /** Notes the true size of a blob of which the server told a wrong one. */
+  correctSize(id: ObjectId, size: number): void {
+    this.#use((session) => session.correctSize.run(bytesOf(id), size));
   }
 
   /** Size of a blob in bytes. */
@@ -108,13 +156,12 @@ export class MetadataDb {
     return this.#use((session) => session.getSize.get(bytesOf(id))) ?? this.#unsaved.get(id);
   }
 
-  /** Calls `each` with the index and the size of those blobs whose size is known, in one transaction. */
-  eachSize(ids: readonly ObjectId[], each: (index: number, size: number) => void): void {
+  /** Calls `each` with the index of each blob and its size, where it is known, in one transaction. */
+  eachSize(ids: readonly ObjectId[], each: (index: number, size: number | undefined) => void): void {
     this.#use((session) => {
       session.db.transaction(() => {
         for (const [index, id] of ids.entries()) {
-          const size = session.getSize.get(bytesOf(id)) ?? this.#unsaved.get(id);
-          if (size !== undefined) each(index, size);
+          each(index, session.getSize.get(bytesOf(id)) ?? this.#unsaved.get(id));
         }
       })();
     });

@@ -1,6 +1,7 @@
 // The local store: blobs in files, trees and sizes in SQLite, shared by all mounts, processes and later runs.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { SizedTree } from '../git/sized-tree.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import { hashObject } from '../util/git-hash.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
@@ -28,10 +29,18 @@ export interface ObjectStoreOptions {
 export interface ObjectStore extends AsyncDisposable {
   /** Its folder. */
   readonly directory: string;
-  /** Payload of a tree. */
-  tree(id: ObjectId): Buffer | undefined;
-  /** Keeps a tree. Throws UpstreamError of kind `corrupt` when the payload does not hash to the id. */
-  putTree(id: ObjectId, payload: Buffer): void;
+  /** A tree, with the sizes of its blobs where they are stored with it. */
+  tree(id: ObjectId): SizedTree | undefined;
+  /** Whether a tree is stored; reading it may still find it damaged. */
+  hasTree(id: ObjectId): boolean;
+  /** Keeps trees, in one transaction. Throws UpstreamError of kind `corrupt` when a payload does not hash to its id. */
+  putTrees(trees: readonly (readonly [ObjectId, SizedTree])[]): void;
+  /** Keeps packed sizes (git/sized-tree.ts) with a tree that is stored. */
+  putTreeSizes(id: ObjectId, sizes: Buffer): void;
+  /** True sizes of blobs of which the server told wrong ones, live. */
+  readonly correctedSizes: ReadonlyMap<ObjectId, number>;
+  /** Notes such a size. */
+  correctSize(id: ObjectId, size: number): void;
   /** Size of a blob in bytes. */
   size(id: ObjectId): number | undefined;
   /** Calls `each` with the index and the size of those blobs whose size is known. */
@@ -48,6 +57,15 @@ export interface ObjectStore extends AsyncDisposable {
   removeLeftovers(): Promise<number>;
   /** Closes the database. Descriptors that were given out stay good. May be called again. */
   close(): Promise<void>;
+}
+
+function requireTree(id: ObjectId, payload: Buffer): void {
+  const hashed = hashObject('tree', payload);
+  if (hashed === id) return;
+  throw new UpstreamError(
+    'corrupt',
+    `tree ${id}: the ${payload.length} bytes that arrived hash to ${hashed}; check the server's storage`,
+  );
 }
 
 /**
@@ -69,11 +87,13 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     onWarning,
     busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
   });
+  const correctedSizes = metadata.corrections();
   const blobs = new BlobFiles(objects, temporary, {
     onWarning,
     onPublished: (id, size) => {
-      // Mostly known from a listing already; asking is twenty times cheaper than a transaction.
-      if (metadata.size(id) !== size) metadata.putSizes([[id, size]], 'counted');
+      // The file tells its size itself; only what contradicts it must go.
+      const told = metadata.size(id);
+      if (told !== undefined && told !== size) metadata.putSizes([[id, size]], 'counted');
     },
   });
   const leftovers = setTimeout(() => {
@@ -90,18 +110,24 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
   return {
     directory,
     tree: (id) => metadata.tree(id),
-    putTree(id, payload) {
-      const hashed = hashObject('tree', payload);
-      if (hashed !== id) {
-        throw new UpstreamError(
-          'corrupt',
-          `tree ${id}: the ${payload.length} bytes that arrived hash to ${hashed}; check the server's storage`,
-        );
-      }
-      metadata.putTree(id, payload);
+    hasTree: (id) => metadata.hasTree(id),
+    putTrees(trees) {
+      for (const [id, { payload }] of trees) requireTree(id, payload);
+      metadata.putTrees(trees);
     },
-    size: (id) => metadata.size(id),
-    eachSize: (ids, each) => metadata.eachSize(ids, each),
+    putTreeSizes: (id, sizes) => metadata.putTreeSizes(id, sizes),
+    correctedSizes,
+    correctSize(id, size) {
+      correctedSizes.set(id, size);
+      metadata.correctSize(id, size);
+    },
+    size: (id) => metadata.size(id) ?? blobs.size(id),
+    eachSize(ids, each) {
+      metadata.eachSize(ids, (index, known) => {
+        const size = known ?? blobs.size(ids[index] ?? '');
+        if (size !== undefined) each(index, size);
+      });
+    },
     putSizes: (sizes) => metadata.putSizes(sizes, 'told'),
     openBlob: (id) => blobs.open(id),
     hasBlob: (id) => blobs.has(id),

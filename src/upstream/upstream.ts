@@ -1,4 +1,5 @@
 // The contract of an upstream: a server that objects come from.
+import type { SizedTree } from '../git/sized-tree.ts';
 import type { ObjectId } from '../util/types.ts';
 
 /** Options of every request. */
@@ -28,6 +29,12 @@ export interface TreeLocation {
   readonly path: string;
 }
 
+/** A tree, and where it hangs. */
+export interface WantedTree {
+  readonly id: ObjectId;
+  readonly location: TreeLocation;
+}
+
 /** Takes the bytes of one blob. */
 export interface BlobSink {
   /**
@@ -37,6 +44,11 @@ export interface BlobSink {
   begin(size: number | undefined): void | Promise<void>;
   /** The next bytes; the chunk may be reused after the call settles. */
   write(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * The id of what was written since `begin`, which told the size; called once, after the last byte. A sink that hashes
+   * what it gets has this, so that whoever fills it need not hash the same bytes again.
+   */
+  digest?(): ObjectId;
 }
 
 /**
@@ -51,8 +63,17 @@ export interface Upstream {
    * path does not exist, and when it is a file.
    */
   resolve(path: string, request?: UpstreamRequest & { commit?: ObjectId }): Promise<Snapshot>;
-  /** The payload of a tree object (without its header), byte for byte as its id hashes it. */
-  fetchTree(id: ObjectId, location: TreeLocation, request?: UpstreamRequest): Promise<Buffer>;
+  /** A tree, and the sizes of its blobs where the server tells them in the same answer. */
+  fetchTree(id: ObjectId, location: TreeLocation, request?: UpstreamRequest): Promise<SizedTree>;
+  /**
+   * Many trees, in as few requests as the server allows. `take` gets each as it comes, in any order, or the error that
+   * it met; the promise rejects when the server or the caller is gone, or `take` failed.
+   */
+  fetchTrees(
+    wanted: readonly WantedTree[],
+    take: (id: ObjectId, tree: SizedTree | Error) => void,
+    request?: UpstreamRequest,
+  ): Promise<void>;
   /** Sizes in bytes of blobs. An id that the server does not have is missing in the result. */
   fetchSizes(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<Map<ObjectId, number>>;
   /** Whether many sizes cost one request (else they cost one each). */

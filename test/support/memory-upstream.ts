@@ -1,5 +1,6 @@
 // An upstream in memory, with counters and with faults to switch on.
-import { encodeRawTree, type RawTreeEntry } from '../../src/git/raw-tree.ts';
+import { encodeRawTree, parseRawTree, type RawTreeEntry } from '../../src/git/raw-tree.ts';
+import { isBlobEntry, packSizes, type SizedTree } from '../../src/git/sized-tree.ts';
 import { UpstreamError } from '../../src/upstream/upstream-error.ts';
 import type {
   BlobSink,
@@ -7,6 +8,7 @@ import type {
   TreeLocation,
   Upstream,
   UpstreamRequest,
+  WantedTree,
 } from '../../src/upstream/upstream.ts';
 import { hashObject } from '../../src/util/git-hash.ts';
 import type { ObjectId } from '../../src/util/types.ts';
@@ -31,7 +33,7 @@ export interface TreeSource {
 
 /** Which method a call went to, and what for. */
 export interface UpstreamCall {
-  readonly method: 'resolve' | 'fetchTree' | 'fetchSizes' | 'fetchBlob' | 'fetchBlobs';
+  readonly method: 'resolve' | 'fetchTree' | 'fetchTrees' | 'fetchSizes' | 'fetchBlob' | 'fetchBlobs';
   readonly ids: readonly ObjectId[];
   readonly priority: 'demand' | 'prefetch';
 }
@@ -54,6 +56,8 @@ export class MemoryUpstream implements Upstream {
   midway: ((id: ObjectId) => Promise<void> | undefined) | undefined;
   /** Replaces the bytes that are sent. */
   tamper: ((id: ObjectId, bytes: Buffer) => Buffer) | undefined;
+  /** Whether trees come with the sizes of their blobs. */
+  sizesTrees = false;
   /** Whether the length of a blob is told before its bytes. */
   tellsSize = true;
 
@@ -106,11 +110,22 @@ export class MemoryUpstream implements Upstream {
     });
   }
 
-  fetchTree(id: ObjectId, _location: TreeLocation, request: UpstreamRequest = {}): Promise<Buffer> {
+  fetchTree(id: ObjectId, _location: TreeLocation, request: UpstreamRequest = {}): Promise<SizedTree> {
     return this.#serve('fetchTree', [id], request, () => {
-      const payload = this.trees.get(id);
-      if (payload === undefined) throw new UpstreamError('not-found', `memory: no tree ${id}`);
-      return this.tamper?.(id, payload) ?? payload;
+      const tree = this.#tree(id);
+      if (tree instanceof Error) throw tree;
+      return tree;
+    });
+  }
+
+  fetchTrees(
+    wanted: readonly WantedTree[],
+    take: (id: ObjectId, tree: SizedTree | Error) => void,
+    request: UpstreamRequest = {},
+  ): Promise<void> {
+    const ids = wanted.map(({ id }) => id);
+    return this.#serve('fetchTrees', ids, request, () => {
+      for (const id of ids) take(id, this.#tree(id));
     });
   }
 
@@ -151,6 +166,19 @@ export class MemoryUpstream implements Upstream {
 
   close(): Promise<void> {
     return Promise.resolve();
+  }
+
+  #tree(id: ObjectId): SizedTree | Error {
+    const payload = this.trees.get(id);
+    if (payload === undefined) return new UpstreamError('not-found', `memory: no tree ${id}`);
+    const sizes = this.sizesTrees
+      ? packSizes(
+          parseRawTree(payload)
+            .filter(isBlobEntry)
+            .map((entry) => this.blobs.get(entry.id)?.length),
+        )
+      : undefined;
+    return { payload: this.tamper?.(id, payload) ?? payload, sizes };
   }
 
   async #send(id: ObjectId, sink: BlobSink, request: UpstreamRequest): Promise<void> {

@@ -5,7 +5,7 @@ import { RequestError, sendData } from '../envelope.ts';
 import { TEXT_BLOB_BYTES_MAX } from '../limits.ts';
 import { parsePath, queryOf } from '../query.ts';
 import type { RepositoryView } from '../repository-view.ts';
-import { sendBlob } from '../send-blob.ts';
+import { blobMissing, sendBlob } from '../send-blob.ts';
 import { GitError } from '../../git/git-error.ts';
 import { kindOfMode } from '../../git/raw-tree.ts';
 
@@ -41,16 +41,11 @@ export function registerFileRoutes(app: FastifyInstance, view: RepositoryView): 
       }
       if (!/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/iu.test(oid))
         throw new RequestError(500, `not an object id: ${oid}`);
-      // The expression for 64 digits names nothing: the repository has SHA-1 ids.
-      const header = oid.length === 40 ? await view.objects.header(oid.toLowerCase()) : undefined;
-      if (header?.type !== 'blob') {
-        throw new RequestError(
-          404,
-          `ObjStorage not found: [obj_missing_in_db_and_s3] Blob ${oid} not found in both object storage and metadata ` +
-            `(likely never written or invalid request)`,
-        );
-      }
-      return sendBlob(request, reply, view.objects, header);
+      // 64 digits name nothing: the repository has SHA-1 ids.
+      const id = oid.length === 40 ? oid.toLowerCase() : undefined;
+      const [size] = id === undefined ? [] : await view.objects.blobSizes([id]);
+      if (id === undefined || size === undefined) throw blobMissing(oid);
+      return sendBlob(request, reply, view.objects, { id, size });
     },
   });
 

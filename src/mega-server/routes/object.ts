@@ -3,10 +3,11 @@ import { Readable } from 'node:stream';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { blobFrames, framedLength } from '../blob-frames.ts';
 import { RequestError, sendData } from '../envelope.ts';
-import { BLOB_BATCH_MAX, BLOB_SIZES_MAX, idsBodyBytes } from '../limits.ts';
+import { BLOB_BATCH_MAX, BLOB_SIZES_MAX, idsBodyBytes, TREE_BATCH_MAX } from '../limits.ts';
 import { parsePath, queryOf } from '../query.ts';
 import type { RepositoryView } from '../repository-view.ts';
 import { sendStream } from '../send-blob.ts';
+import { treeFrames } from '../tree-frames.ts';
 import { kindOfMode } from '../../git/raw-tree.ts';
 import { isObjectId } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
@@ -27,16 +28,14 @@ function idsOf(request: FastifyRequest, max: number): ObjectId[] {
 /** Routes below /api/v1/object. */
 export function registerObjectRoutes(app: FastifyInstance, view: RepositoryView): void {
   app.post('/api/v1/object/sizes', { bodyLimit: idsBodyBytes(BLOB_SIZES_MAX) }, async (request, reply) => {
-    const headers = await view.objects.headers(idsOf(request, BLOB_SIZES_MAX));
-    return sendData(reply, {
-      sizes: headers.map((header) => (header?.type === 'blob' ? header.size : null)),
-    });
+    const sizes = await view.objects.blobSizes(idsOf(request, BLOB_SIZES_MAX));
+    return sendData(reply, { sizes: sizes.map((size) => size ?? null) });
   });
 
   app.post('/api/v1/object/blobs', { bodyLimit: idsBodyBytes(BLOB_BATCH_MAX) }, async (request, reply) => {
     const ids = idsOf(request, BLOB_BATCH_MAX);
-    const headers = await view.objects.headers(ids);
-    const wanted = ids.map((id, index) => ({ id, header: headers[index] }));
+    const sizes = await view.objects.blobSizes(ids);
+    const wanted = ids.map((id, index) => ({ id, size: sizes[index] }));
     const gone = new AbortController();
     reply.raw.once('close', () => gone.abort());
     reply.headers({ 'content-type': 'application/octet-stream', 'content-length': framedLength(wanted) });
@@ -44,6 +43,14 @@ export function registerObjectRoutes(app: FastifyInstance, view: RepositoryView)
       reply,
       Readable.from(blobFrames(view.objects, wanted, gone.signal), { objectMode: false }),
     );
+  });
+
+  app.post('/api/v1/object/trees', { bodyLimit: idsBodyBytes(TREE_BATCH_MAX) }, (request, reply) => {
+    const ids = idsOf(request, TREE_BATCH_MAX);
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    reply.header('content-type', 'application/octet-stream');
+    return sendStream(reply, Readable.from(treeFrames(view, ids, gone.signal), { objectMode: false }));
   });
 
   app.get<{ Params: { oid: string } }>('/api/v1/object/tree/:oid', async (request, reply) => {

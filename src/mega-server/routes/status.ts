@@ -1,7 +1,7 @@
 // Whether the server is up, and what it can do beyond Mega.
 import type { FastifyInstance } from 'fastify';
 import { sendData, sendJson } from '../envelope.ts';
-import { BLOB_BATCH_MAX, BLOB_SIZES_MAX } from '../limits.ts';
+import { BLOB_BATCH_MAX, BLOB_SIZES_MAX, TREE_BATCH_MAX } from '../limits.ts';
 import { scorpioVersion } from '../../util/version.ts';
 
 /** GET /api/v1/status as Mega has it, and GET /api/v1/capabilities, by which a client finds the extensions. */
@@ -12,8 +12,8 @@ export function registerStatusRoutes(app: FastifyInstance): void {
     sendData(reply, {
       server: 'scorpio-mega-server',
       version: scorpioVersion(),
-      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'commit-pinning'],
-      limits: { blob_sizes: BLOB_SIZES_MAX, blob_batch: BLOB_BATCH_MAX },
+      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'tree-batch', 'commit-pinning'],
+      limits: { blob_sizes: BLOB_SIZES_MAX, blob_batch: BLOB_BATCH_MAX, tree_batch: TREE_BATCH_MAX },
     }),
   );
 }

@@ -5,13 +5,20 @@ import { asEnvelope, asRecord } from './envelope.ts';
 import type { MegaHttp, MegaReply } from './mega-http.ts';
 
 /** Something that a server may offer beyond a plain Mega. */
-export type Feature = 'blob-sizes' | 'blob-batch' | 'blob-range' | 'tree-by-id' | 'commit-pinning';
+export type Feature =
+  | 'blob-sizes'
+  | 'blob-batch'
+  | 'blob-range'
+  | 'tree-by-id'
+  | 'tree-batch'
+  | 'commit-pinning';
 
 const FEATURES: readonly Feature[] = [
   'blob-sizes',
   'blob-batch',
   'blob-range',
   'tree-by-id',
+  'tree-batch',
   'commit-pinning',
 ];
 
@@ -22,6 +29,8 @@ export interface Capabilities {
   readonly maxSizes: number;
   /** Ids in one request for blobs. */
   readonly maxBlobs: number;
+  /** Ids in one request for trees. */
+  readonly maxTrees: number;
 }
 
 /** Finds out what a server offers, and remembers it. */
@@ -40,7 +49,7 @@ export interface CapabilityDiscovery {
 /** A server that failed to say what it offers is taken as a plain Mega for this long. */
 const ASK_AGAIN_MS = 60_000;
 
-const PLAIN: Capabilities = { features: new Set(), maxSizes: 1, maxBlobs: 1 };
+const PLAIN: Capabilities = { features: new Set(), maxSizes: 1, maxBlobs: 1, maxTrees: 1 };
 
 const limitOf = (limits: unknown, name: string, fallback: number): number => {
   const value = asRecord(limits)?.[name];
@@ -64,6 +73,7 @@ function parseCapabilities(reply: MegaReply): Capabilities {
     features: new Set(FEATURES.filter((feature) => announced.includes(feature))),
     maxSizes: limitOf(data?.['limits'], 'blob_sizes', 500),
     maxBlobs: limitOf(data?.['limits'], 'blob_batch', 100),
+    maxTrees: limitOf(data?.['limits'], 'tree_batch', 100),
   };
 }
 

@@ -1,5 +1,5 @@
 // One blob, streamed, resumed where that is possible, and verified.
-import { createObjectHasher, EMPTY_BLOB_ID } from '../../util/git-hash.ts';
+import { EMPTY_BLOB_ID } from '../../util/git-hash.ts';
 import type { ObjectHasher } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -9,6 +9,7 @@ import { AttemptError, badAnswer } from './attempt-error.ts';
 import type { CapabilityDiscovery } from './capabilities.ts';
 import { headerOf, readAtMost } from './http-answer.ts';
 import type { MegaAnswer, MegaHttp } from './mega-http.ts';
+import { createSinkHasher } from './sink-hasher.ts';
 
 /** A blob whose length the server does not announce is kept in memory up to this; the id hashes the length first. */
 const UNANNOUNCED_MAX_BYTES = 8 * 1024 * 1024;
@@ -49,8 +50,8 @@ interface Transfer {
 
 async function begin(transfer: Transfer, size: number): Promise<ObjectHasher> {
   transfer.size = size;
-  transfer.hasher = createObjectHasher('blob', size);
   await transfer.sink.begin(size);
+  transfer.hasher = createSinkHasher(size, transfer.sink);
   return transfer.hasher;
 }
 

@@ -1,5 +1,5 @@
 // Many blobs: batches where the server can, and single requests for what they leave.
-import { createObjectHasher, EMPTY_BLOB_ID } from '../../util/git-hash.ts';
+import { EMPTY_BLOB_ID } from '../../util/git-hash.ts';
 import type { ObjectHasher } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -10,8 +10,9 @@ import { readBatch } from './batch-reader.ts';
 import type { CapabilityDiscovery } from './capabilities.ts';
 import { eachRequest } from './each-request.ts';
 import { fetchBlob } from './fetch-blob.ts';
-import { chunksOf, isRouteMissing } from './fetch-sizes.ts';
+import { chunksOf, concernsAll, isRouteMissing } from './fetch-sizes.ts';
 import type { MegaAnswer, MegaHttp } from './mega-http.ts';
+import { createSinkHasher } from './sink-hasher.ts';
 
 /** Batches under way at once; a long list is spread over them. */
 const PARALLEL_BATCHES = 4;
@@ -35,10 +36,6 @@ interface Job {
 }
 
 const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)));
-
-/** The server is gone, or the caller: what would follow fails as well. */
-const concernsAll = (error: unknown): boolean =>
-  error instanceof UpstreamError && ['unreachable', 'timeout', 'aborted'].includes(error.kind);
 
 /** `fetchBlobs` of the contract. */
 export async function fetchBlobs(
@@ -146,7 +143,12 @@ async function receiveBatch(
   awaited: Set<ObjectId>,
   wrong: Set<ObjectId>,
 ): Promise<void> {
-  let current: { id: ObjectId; hasher: ObjectHasher; sink: BlobSink | undefined; failure: Error | undefined };
+  let current: {
+    id: ObjectId;
+    hasher: ObjectHasher | undefined;
+    sink: BlobSink | undefined;
+    failure: Error | undefined;
+  };
 
   const take = (id: ObjectId): void => {
     if (!awaited.delete(id)) throw badAnswer(`the batch has ${id}, which was not asked for`);
@@ -170,17 +172,20 @@ async function receiveBatch(
     },
     async begin(id, size) {
       take(id);
-      current = { id, hasher: createObjectHasher('blob', size), sink: undefined, failure: undefined };
+      current = { id, hasher: undefined, sink: undefined, failure: undefined };
       await toSink((sink) => sink.begin(size));
+      current.hasher = createSinkHasher(size, current.failure === undefined ? current.sink : undefined);
     },
     async write(chunk) {
-      current.hasher.update(chunk);
+      current.hasher?.update(chunk);
       await toSink((sink) => sink.write(chunk));
     },
     async end() {
       const { id, hasher, failure } = current;
-      if (hasher.digest() !== id) wrong.add(id);
-      else await job.settle(id, failure);
+      // A sink that failed cannot tell what it got.
+      const isRight = failure !== undefined || hasher?.digest() === id;
+      if (isRight) await job.settle(id, failure);
+      else wrong.add(id);
     },
   });
 }

@@ -22,6 +22,11 @@ export function isRouteMissing(error: unknown): boolean {
   return error instanceof UpstreamError && (error.status === 404 || error.status === 405);
 }
 
+/** The server is gone, or the caller: what would follow fails as well. */
+export function concernsAll(error: unknown): boolean {
+  return error instanceof UpstreamError && ['unreachable', 'timeout', 'aborted'].includes(error.kind);
+}
+
 /** Cuts a list into pieces of at most `length`. */
 export function chunksOf<T>(items: readonly T[], length: number): T[][] {
   const chunks: T[][] = [];

@@ -1,4 +1,6 @@
-// Payloads of trees: by id where the server can, by path where it cannot.
+// One tree: by id where the server can, by path where it cannot.
+import type { SizedTree } from '../../git/sized-tree.ts';
+import { fetchTreeBatch } from './tree-batch.ts';
 import { treeEntries } from './tree-entries.ts';
 import { linkAbort } from '../../util/abort-link.ts';
 import { EMPTY_TREE_ID, hashObject } from '../../util/git-hash.ts';
@@ -24,17 +26,22 @@ export async function fetchTree(
   id: ObjectId,
   location: TreeLocation,
   request: UpstreamRequest | undefined,
-): Promise<Buffer> {
-  if (id === EMPTY_TREE_ID) return Buffer.alloc(0);
-  if (await capabilities.has('tree-by-id', request)) {
+): Promise<SizedTree> {
+  if (id === EMPTY_TREE_ID) return { payload: Buffer.alloc(0), sizes: undefined };
+  const { features } = await capabilities.get(request);
+  if (features.has('tree-batch')) {
+    let tree: SizedTree | undefined;
+    await fetchTreeBatch(http, capabilities, [id], (_id, arrived) => void (tree = arrived), request);
+    if (tree !== undefined) return tree;
+  } else if (features.has('tree-by-id')) {
     const payload = await fetchById(http, id, request);
-    if (payload !== undefined) return payload;
+    if (payload !== undefined) return { payload, sizes: undefined };
   }
   const path = joinRepositoryPath(location.snapshot.path, location.path);
-  return (
+  const payload =
     (await fetchByPath(http, id, path, request)) ??
-    (await rebuild(http, id, path, location.snapshot.commit, request))
-  );
+    (await rebuild(http, id, path, location.snapshot.commit, request));
+  return { payload, sizes: undefined };
 }
 
 /** Undefined: the server does not have the tree. */

@@ -5,6 +5,7 @@ import { fetchBlob } from './fetch-blob.ts';
 import { fetchBlobs } from './fetch-blobs.ts';
 import { fetchSizes } from './fetch-sizes.ts';
 import { fetchTree } from './fetch-tree.ts';
+import { fetchTrees } from './fetch-trees.ts';
 import { createMegaHttp } from './mega-http.ts';
 import type { MegaCounters, MegaHttpOptions } from './mega-http.ts';
 import { resolveSnapshot } from './resolve.ts';
@@ -30,6 +31,7 @@ export function createMegaUpstream(options: MegaUpstreamOptions): MegaUpstream {
     counters: http.counters,
     resolve: (path, request) => resolveSnapshot(http, capabilities, path, request),
     fetchTree: (id, location, request) => fetchTree(http, capabilities, id, location, request),
+    fetchTrees: (wanted, take, request) => fetchTrees(http, capabilities, wanted, take, request),
     fetchSizes: (ids, request) => fetchSizes(http, capabilities, ids, request),
     batchesSizes: () => capabilities.has('blob-sizes'),
     fetchBlob: (id, sink, request) => fetchBlob(http, capabilities, id, sink, request),

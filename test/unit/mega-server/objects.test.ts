@@ -3,6 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { ask, dataOf, post, until } from './support.ts';
 import type { Envelope } from './support.ts';
+import { parseRawTree } from '../../../src/git/raw-tree.ts';
+import { isBlobEntry, packSizes } from '../../../src/git/sized-tree.ts';
 import { createMegaServer } from '../../../src/mega-server/mega-server.ts';
 import type { MegaServer } from '../../../src/mega-server/mega-server.ts';
 import { createGitRepository, FIRST_COMMIT_TIME } from '../../support/git-repository.ts';
@@ -44,8 +46,8 @@ test('capabilities name the features, the limits and the version', async () => {
     data: {
       server: 'scorpio-mega-server',
       version: scorpioVersion(),
-      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'commit-pinning'],
-      limits: { blob_sizes: 100_000, blob_batch: 10_000 },
+      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'tree-batch', 'commit-pinning'],
+      limits: { blob_sizes: 100_000, blob_batch: 10_000, tree_batch: 1000 },
     },
     err_message: '',
   });
@@ -153,6 +155,39 @@ test('a tree comes by its id, byte for byte, and only a tree does', async () => 
     expect([other, refused.status]).toEqual([other, 404]);
     expect(refused.json()).toMatchObject({ req_result: false, data: null });
   }
+});
+
+test('trees come with the sizes of their blobs, in order, and 1,001 of them are refused', async () => {
+  const root = (await repository.git(['rev-parse', 'HEAD^{tree}'])).trim();
+  const payload = await repository.gitBytes(['cat-file', 'tree', root]);
+  const blobs = parseRawTree(payload).filter(isBlobEntry);
+  const expected = await Promise.all(
+    blobs.map(async ({ id }) => Number(await repository.git(['cat-file', '-s', id]))),
+  );
+  const sizes = packSizes(expected);
+  const oids = [root, MISSING, repository.head, root];
+  const answer = await post(server.url, '/api/v1/object/trees', { oids });
+  expect(answer.headers['content-type']).toBe('application/octet-stream');
+  const record = Buffer.concat([
+    Buffer.from(`${root} tree ${payload.length} ${sizes.length}\n`),
+    payload,
+    sizes,
+    Buffer.from('\n'),
+  ]);
+  const missing = Buffer.from(`${MISSING} missing\n${repository.head} missing\n`);
+  expect(answer.body).toEqual(Buffer.concat([record, missing, record]));
+  const tooMany = await post(server.url, '/api/v1/object/trees', { oids: Array(1001).fill(root) });
+  expect(tooMany.status).toBe(413);
+});
+
+test('a blob that was pruned after its size was asked for is missing', async () => {
+  const id = await repository.writeObject('blob', 'soon gone');
+  const sizes = async (): Promise<unknown> =>
+    (await post(server.url, '/api/v1/object/sizes', { oids: [id] })).json<Envelope<unknown>>().data;
+  expect(await sizes()).toEqual({ sizes: [9] });
+  await repository.git(['prune', '--expire=now']);
+  expect((await ask(server.url, `/api/v1/file/blob/${id}`)).status).toBe(404);
+  expect(await sizes()).toEqual({ sizes: [null] });
 });
 
 test('resolve names commit, time and tree of a path at once', async () => {

@@ -5,6 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { packSizes } from '../../../src/git/sized-tree.ts';
 import { readBootTag } from '../../../src/objects/boot-tag.ts';
 import { openObjectStore, type ObjectStore } from '../../../src/objects/object-store.ts';
 import { temporaryName } from '../../../src/objects/temporary-files.ts';
@@ -200,19 +201,19 @@ describe('damaged blob files', () => {
   }
 });
 
-describe('trees and sizes', () => {
-  const payload = Buffer.concat([Buffer.from('100644 a\0'), Buffer.alloc(20, 7)]);
-  const tree = hashObject('tree', payload);
+const payload = Buffer.concat([Buffer.from('100644 a\0'), Buffer.alloc(20, 7)]);
+const tree = hashObject('tree', payload);
 
+describe('trees and sizes', () => {
   test('are there for later runs', async () => {
-    store.putTree(tree, payload);
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
     store.putSizes([
       [EMPTY_BLOB_ID, 0],
       ['a'.repeat(40), 2 ** 40],
     ]);
     await store.close();
     store = open();
-    expect(store.tree(tree)).toEqual(payload);
+    expect(store.tree(tree)?.payload).toEqual(payload);
     expect(store.size('a'.repeat(40))).toBe(2 ** 40);
     expect(store.size('b'.repeat(40))).toBeUndefined();
     const seen: unknown[] = [];
@@ -224,20 +225,20 @@ describe('trees and sizes', () => {
   });
 
   test('a payload that does not hash to the id is refused', () => {
-    expect(() => store.putTree('a'.repeat(40), payload)).toThrow(
+    expect(() => store.putTrees([['a'.repeat(40), { payload, sizes: undefined }]])).toThrow(
       expect.objectContaining({ kind: 'corrupt' }),
     );
   });
 
   test('a stored tree whose bytes changed is dropped', () => {
-    store.putTree(tree, payload);
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
     const db = new Database(join(folder.path, 'metadata.db'));
     db.prepare('UPDATE trees SET payload = ?').run(Buffer.from('100644 b\0aaaaaaaaaaaaaaaaaaaa'));
     db.close();
     expect(store.tree(tree)).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining(`tree ${tree} was damaged`)]);
-    store.putTree(tree, payload);
-    expect(store.tree(tree)).toEqual(payload);
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
+    expect(store.tree(tree)?.payload).toEqual(payload);
   });
 
   test('the size that was counted wins over the size that a server tells, before and after', async () => {
@@ -250,11 +251,41 @@ describe('trees and sizes', () => {
     expect(store.size(id)).toBe(7);
   });
 
+  test('the size of a stored blob is known from its file', async () => {
+    const id = await publish(Buffer.from('of seven'));
+    expect(store.size(id)).toBe(8);
+    const sizes: [number, number][] = [];
+    store.eachSize([tree, id], (index, size) => sizes.push([index, size]));
+    expect(sizes).toEqual([[1, 8]]);
+    utimesSync(folder.blobPath(id), 12_345, 12_345);
+    expect(store.size(id)).toBeUndefined();
+  });
+
+  test('a tree is kept with its sizes, which may come later, and are not lost when it comes without them', async () => {
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
+    expect(store.tree(tree)).toEqual({ payload, sizes: undefined });
+    expect(store.hasTree(tree)).toBe(true);
+    expect(store.hasTree(EMPTY_BLOB_ID)).toBe(false);
+    store.putTreeSizes(tree, packSizes([5]));
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
+    await store.close();
+    store = open();
+    expect(store.tree(tree)).toEqual({ payload, sizes: packSizes([5]) });
+  });
+
+  test('a corrected size is there for later runs', async () => {
+    store.correctSize(EMPTY_BLOB_ID, 5_000_000_000);
+    expect(store.correctedSizes.get(EMPTY_BLOB_ID)).toBe(5_000_000_000);
+    await store.close();
+    store = open();
+    expect([...store.correctedSizes]).toEqual([[EMPTY_BLOB_ID, 5_000_000_000]]);
+  });
+
   test('sizes are known even when the database cannot be written', () => {
     const other = new Database(join(folder.path, 'metadata.db'));
     other.exec('BEGIN IMMEDIATE');
     store.putSizes([[EMPTY_BLOB_ID, 0]]);
-    store.putTree(tree, payload);
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
     other.exec('ROLLBACK');
     other.close();
     expect(store.size(EMPTY_BLOB_ID)).toBe(0);
@@ -307,7 +338,7 @@ describe('the database file', () => {
     await store.close();
     const bytes = readFileSync(path());
     // The root pages stay, so that opening finds nothing.
-    bytes.fill(0xff, 5 * 4096);
+    bytes.fill(0xff, 6 * 4096);
     writeFileSync(path(), bytes);
     store = open();
     expect(warnings).toEqual([]);
@@ -316,6 +347,21 @@ describe('the database file', () => {
     expect(aside()).toHaveLength(1);
     store.putSizes([[EMPTY_BLOB_ID, 0]]);
     expect(store.size(EMPTY_BLOB_ID)).toBe(0);
+  });
+
+  test('a store of the first version is brought forward, with what it holds', async () => {
+    store.putTrees([[tree, { payload, sizes: undefined }]]);
+    store.putSizes([[EMPTY_BLOB_ID, 0]]);
+    await store.close();
+    const db = new Database(path());
+    db.exec('DROP TABLE corrected_sizes; ALTER TABLE trees DROP COLUMN sizes; PRAGMA user_version = 1');
+    db.close();
+    store = open();
+    expect(warnings).toEqual([]);
+    expect(store.tree(tree)).toEqual({ payload, sizes: undefined });
+    expect(store.size(EMPTY_BLOB_ID)).toBe(0);
+    store.putTreeSizes(tree, packSizes([1]));
+    expect(store.tree(tree)?.sizes).toEqual(packSizes([1]));
   });
 
   test('a newer schema is refused and left as it is', async () => {

@@ -191,8 +191,9 @@ describe.skipIf(process.getuid?.() !== 0)('a full disk (needs root, to mount a s
     const warnings: string[] = [];
     await using store = openObjectStore(mountpoint, { onWarning: (message) => warnings.push(message) });
     const payload = Buffer.from(`100644 a\0${'x'.repeat(20)}`.repeat(50_000), 'latin1');
-    store.putTree(hashObject('tree', payload), payload);
-    store.putTree(hashObject('tree', payload.subarray(29)), payload.subarray(29));
+    store.putTrees([[hashObject('tree', payload), { payload, sizes: undefined }]]);
+    const part = payload.subarray(29);
+    store.putTrees([[hashObject('tree', part), { payload: part, sizes: undefined }]]);
     expect(warnings).toEqual([expect.stringContaining('free space')]);
   });
 });

@@ -4,6 +4,10 @@ import { createMegaServer } from '../../../../src/mega-server/mega-server.ts';
 import type { MegaServer } from '../../../../src/mega-server/mega-server.ts';
 import { createMegaUpstream } from '../../../../src/upstream/mega/mega-upstream.ts';
 import type { MegaUpstream, MegaUpstreamOptions } from '../../../../src/upstream/mega/mega-upstream.ts';
+import { parseRawTree } from '../../../../src/git/raw-tree.ts';
+import { unpackSizes } from '../../../../src/git/sized-tree.ts';
+import type { SizedTree } from '../../../../src/git/sized-tree.ts';
+import type { WantedTree } from '../../../../src/upstream/upstream.ts';
 import { EMPTY_BLOB_ID, EMPTY_TREE_ID, hashObject } from '../../../../src/util/git-hash.ts';
 import { createFaultProxy } from '../../../support/fault-proxy.ts';
 import type { FaultProxy } from '../../../support/fault-proxy.ts';
@@ -100,8 +104,9 @@ test('a tree comes by its id, also after the head moved on', async () => {
     proxy.retarget(second.url);
     const snapshot = await upstream.resolve('/a');
     await other.commit({ 'a/x': 'two', 'a/run': null, 'b/y': 'new' });
-    const payload = await upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
+    const { payload, sizes } = await upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
     expect(hashObject('tree', payload)).toBe(snapshot.tree);
+    expect([...(unpackSizes(sizes ?? Buffer.alloc(0), 2) ?? [])]).toEqual([1, 3]);
     expect(await upstream.resolve('/a', { commit: snapshot.commit })).toEqual(snapshot);
     expect((await upstream.resolve('/a')).tree).not.toBe(snapshot.tree);
     expect(await kindOf(upstream.fetchTree(MISSING, { snapshot, path: '' }))).toBe('moved');
@@ -113,11 +118,67 @@ test('a tree comes by its id, also after the head moved on', async () => {
 
 test('wrong bytes of a tree are noticed, and asked for again once', async () => {
   const snapshot = await upstream.resolve('/src');
-  const fetchIt = (): Promise<Buffer> => upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
-  proxy.inject({ kind: 'corrupt', at: 3 }, { path: '/object/tree/', times: 1 });
-  expect(hashObject('tree', await fetchIt())).toBe(snapshot.tree);
-  proxy.inject({ kind: 'truncate', keepBytes: 5 }, { path: '/object/tree/' });
+  const fetchIt = (): Promise<SizedTree> => upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
+  proxy.inject({ kind: 'corrupt', at: 60 }, { path: '/object/trees', times: 1 });
+  expect(hashObject('tree', (await fetchIt()).payload)).toBe(snapshot.tree);
+  expect(proxy.count('/object/trees')).toBe(2);
+  proxy.inject({ kind: 'corrupt', at: 60 }, { path: '/object/trees' });
   expect(await kindOf(fetchIt())).toBe('corrupt');
+});
+
+/** Ids of the root's folders, as trees to ask for. */
+async function wantedTrees(): Promise<WantedTree[]> {
+  const snapshot = await upstream.resolve('/');
+  const { payload } = await upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
+  return parseRawTree(payload)
+    .filter(({ mode }) => mode === 0o40000)
+    .map(({ id, name }) => ({ id, location: { snapshot, path: name } }));
+}
+
+async function fetchAll(wanted: readonly WantedTree[]): Promise<Map<string, SizedTree | Error>> {
+  const trees = new Map<string, SizedTree | Error>();
+  await upstream.fetchTrees(wanted, (id, tree) => {
+    expect(trees.has(id)).toBe(false);
+    trees.set(id, tree);
+  });
+  return trees;
+}
+
+function expectAllTrees(wanted: readonly WantedTree[], trees: Map<string, SizedTree | Error>): void {
+  expect(wanted.length).toBeGreaterThan(2);
+  for (const { id } of wanted) expect(hashObject('tree', (trees.get(id) as SizedTree).payload)).toBe(id);
+}
+
+test('many trees come in one request, each with the sizes of its blobs', async () => {
+  const wanted = await wantedTrees();
+  proxy.reset();
+  const missing = { id: MISSING, location: (wanted[0] as WantedTree).location };
+  const trees = await fetchAll([...wanted, missing]);
+  expectAllTrees(wanted, trees);
+  expect(proxy.count('/object/trees')).toBe(2);
+  expect(trees.get(MISSING)).toMatchObject({ kind: 'moved' });
+  const small = trees.get(wanted.find(({ location }) => location.path === 'small')?.id ?? '') as SizedTree;
+  const sizes = unpackSizes(small.sizes ?? Buffer.alloc(0), 100);
+  const names = parseRawTree(small.payload).map(({ name }) => Number(name));
+  expect([...(sizes ?? [])]).toEqual(names.map((index) => SMALL[index]?.length));
+});
+
+test('a batch of trees that breaks is continued with what it did not deliver', async () => {
+  const wanted = await wantedTrees();
+  proxy.reset();
+  proxy.inject({ kind: 'truncate', keepBytes: 600 }, { path: '/object/trees', times: 1 });
+  expectAllTrees(wanted, await fetchAll(wanted));
+  expect(proxy.count('/object/trees')).toBe(2);
+});
+
+test('trees come singly where batches are always wrong, and where they are served no more', async () => {
+  const wanted = await wantedTrees();
+  proxy.inject({ kind: 'status', status: 404 }, { path: '/object/trees' });
+  expectAllTrees(wanted, await fetchAll(wanted));
+  expect(proxy.count('/object/tree/')).toBe(wanted.length);
+  expect(proxy.count('/object/trees')).toBe(2);
+  expectAllTrees(wanted, await fetchAll(wanted));
+  expect(proxy.count('/object/trees')).toBe(2);
 });
 
 test('sizes of many blobs cost one request', async () => {

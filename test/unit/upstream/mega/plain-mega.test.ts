@@ -136,7 +136,7 @@ test('an older commit of the root is refused, since its modes cannot be learned'
 test('a tree comes byte for byte, sorted or not', async () => {
   const head = mega.commit({ b: { y: file('1'), x: file('2') }, a: file('3') }, 1, (entries) => entries);
   const snapshot = await upstream.resolve('/b');
-  const payload = await upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
+  const { payload } = await upstream.fetchTree(snapshot.tree, { snapshot, path: '' });
   expect(payload.toString('latin1').startsWith('100644 y\0')).toBe(true);
   expect(hashObject('tree', payload)).toBe(snapshot.tree);
   expect(snapshot.commit).toBe(head.commit);
@@ -144,7 +144,7 @@ test('a tree comes byte for byte, sorted or not', async () => {
 
 test('the empty tree and the empty blob are known without asking', async () => {
   const snapshot = { commit: MISSING, time: 0, tree: EMPTY_TREE_ID, path: '/' };
-  expect(await upstream.fetchTree(EMPTY_TREE_ID, { snapshot, path: 'a' })).toHaveLength(0);
+  expect((await upstream.fetchTree(EMPTY_TREE_ID, { snapshot, path: 'a' })).payload).toHaveLength(0);
   const sink = collect();
   await upstream.fetchBlob(EMPTY_BLOB_ID, sink);
   expect(sink.begins).toEqual([0]);
@@ -157,11 +157,13 @@ test('a tree of the older commit is rebuilt when the head has moved on', async (
   const snapshot = await upstream.resolve('/');
   const src = treeId('src');
   mega.commit({ ...ROOT, src: { 'main.c': file('changed'), run: tool, extra: file('e') } }, 2);
-  const payload = await upstream.fetchTree(src, { snapshot, path: 'src' });
+  const { payload } = await upstream.fetchTree(src, { snapshot, path: 'src' });
   expect(hashObject('tree', payload)).toBe(src);
   expect(payload.includes('100755 run\0')).toBe(true);
   expect(payload.includes('120000 link\0')).toBe(true);
-  expect(hashObject('tree', await upstream.fetchTree(before.tree, { snapshot, path: '' }))).toBe(before.tree);
+  expect(hashObject('tree', (await upstream.fetchTree(before.tree, { snapshot, path: '' })).payload)).toBe(
+    before.tree,
+  );
 });
 
 test('a tree whose folder is gone from the head is rebuilt, and fails with a way out where it cannot be', async () => {
@@ -169,7 +171,7 @@ test('a tree whose folder is gone from the head is rebuilt, and fails with a way
   const gone = treeId('gone');
   const snapshot = await upstream.resolve('/');
   mega.commit({}, 2);
-  expect(hashObject('tree', await upstream.fetchTree(gone, { snapshot, path: 'gone' }))).toBe(gone);
+  expect(hashObject('tree', (await upstream.fetchTree(gone, { snapshot, path: 'gone' })).payload)).toBe(gone);
   const error = await failureOf(upstream.fetchTree(MISSING, { snapshot, path: 'gone' }));
   expect(error.kind).toBe('moved');
   expect(error.message).toContain('mount the path anew');
@@ -193,10 +195,14 @@ test('names of every kind reach the server as they are', async () => {
   for (const name of [...names].reverse()) node = { [name]: node };
   mega.commit(node, 1);
   const snapshot = await upstream.resolve(`/${names.join('/')}`);
-  expect((await upstream.fetchTree(snapshot.tree, { snapshot, path: '' })).includes('deep file')).toBe(true);
+  expect(
+    (await upstream.fetchTree(snapshot.tree, { snapshot, path: '' })).payload.includes('deep file'),
+  ).toBe(true);
   const [first = '', ...rest] = names;
   const above = await upstream.resolve(first);
-  expect(await upstream.fetchTree(snapshot.tree, { snapshot: above, path: rest.join('/') })).toHaveLength(37);
+  expect(
+    (await upstream.fetchTree(snapshot.tree, { snapshot: above, path: rest.join('/') })).payload,
+  ).toHaveLength(37);
 });
 
 test('sizes cost one HEAD for each id that is asked for, and keep to the bound of requests', async () => {
