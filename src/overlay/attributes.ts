@@ -38,8 +38,10 @@ export function setattr(
   copyUpMetadata(core, inode, ctx);
   const { dirfd, name } = core.upper.place(inode);
   const { uid, gid, mode, atime, mtime } = changes;
+  // A chown of neither owner nor group is dated all the same.
+  const isEmpty = (changes.size ?? mode ?? atime ?? mtime) === undefined;
   // The owner first: changing it takes set-id bits away.
-  if (uid !== undefined || gid !== undefined) chownAt(dirfd, name, uid ?? -1, gid ?? -1);
+  if (uid !== undefined || gid !== undefined || isEmpty) chownAt(dirfd, name, uid ?? -1, gid ?? -1);
   if (mode !== undefined) {
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('EOPNOTSUPP');
     chmodAt(dirfd, name, mode & 0o7777);

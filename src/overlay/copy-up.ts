@@ -25,7 +25,8 @@ import type { UpperPlace } from './upper.ts';
 
 const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 
-const { S_IFMT, S_IFLNK } = constants;
+const { S_IFMT, S_IFLNK, S_IXGRP } = constants;
+const S_ISUID = 0o4000;
 const SET_ID_BITS = 0o6000;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -92,6 +93,19 @@ export function discardContent(core: OverlayCore, inode: Inode): void {
   }
   inode.lower = undefined;
   inode.version++;
+}
+
+/**
+ * Takes the set-id bits away, as every change by somebody without privileges does. The kernel asks for that itself but
+ * where opening truncates, and does not know of it then.
+ */
+export function clearSetId(core: OverlayCore, inode: Inode): void {
+  const { mode } = locate(core, inode);
+  const kept = mode & ((mode & S_IXGRP) === 0 ? ~S_ISUID : ~SET_ID_BITS);
+  if (kept === mode) return;
+  const { dirfd, name } = core.upper.place(inode);
+  chmodAt(dirfd, name, kept & 0o7777);
+  core.notifier?.invalidateInode(inode.ino, -1, 0);
 }
 
 /** Makes sure that the upper layer has the file with its content; suspends the operation while it is copied. */

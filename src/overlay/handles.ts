@@ -7,7 +7,7 @@ import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, copyFileRange, fallocate, lseek, openAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
-import { copyUpContent, discardContent, openUpper } from './copy-up.ts';
+import { clearSetId, copyUpContent, discardContent, openUpper } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import { makeObject } from './create.ts';
 import type { Inode } from './inode.ts';
@@ -231,6 +231,7 @@ export class FileHandles {
     if ((flags & O_TRUNC) !== 0) {
       if (inode.copyUp !== undefined) need(inode.copyUp);
       discardContent(core, inode);
+      if (ctx.uid !== 0) clearSetId(core, inode);
     } else if (writable) {
       copyUpContent(core, inode, ctx);
     }

@@ -212,7 +212,7 @@ class Overlay implements Filesystem {
 
   async fsyncdir(ino: number): Promise<void> {
     const inode = this.#core.inode(ino);
-    if (inode.directory === undefined || !inode.upper) return;
+    if (inode.directory === undefined || !inode.upper || (inode.parent === undefined && ino !== 1)) return;
     const fd = openAt(this.#core.upper.folder(inode), '.', constants.O_RDONLY | constants.O_DIRECTORY);
     try {
       await fsyncAsync(fd);
