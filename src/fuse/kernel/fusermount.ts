@@ -74,13 +74,14 @@ async function runHelper(
   });
 }
 
-async function detach(mountpoint: string, lazy: boolean): Promise<void> {
+/** Unmounts through fusermount3. Rejects with ErrnoError EBUSY when the mount is in use and `lazy` is false. */
+export async function detachThroughHelper(mountpoint: string, lazy: boolean): Promise<void> {
   const { ok, complaint } = await runHelper(['-u', ...(lazy ? ['-z'] : []), '--', mountpoint]);
   if (!ok && findMount(mountpoint)) throw failure(`unmounting ${mountpoint} failed`, complaint);
 }
 
-/** Escapes a value inside the helper's comma separated options. */
-const escapeOption = (value: string): string => value.replaceAll(/[\\,]/g, String.raw`\$&`);
+/** Escapes a value inside the comma separated options of fusermount and libfuse. */
+export const escapeOption = (value: string): string => value.replaceAll(/[\\,]/g, String.raw`\$&`);
 
 /**
  * Mounts through fusermount3, which adds nosuid and nodev. Rejects with ErrnoError, whose message says what is missing:
@@ -99,7 +100,7 @@ export async function mountThroughHelper(mountpoint: string, options: FuseMountO
       closeSync(theirs),
     );
     if (!ok) throw failure(`mounting on ${mountpoint} failed`, complaint);
-    return { fd: receiveDescriptor(ours), detach };
+    return { fd: receiveDescriptor(ours), detach: detachThroughHelper };
   } finally {
     closeSync(ours);
   }

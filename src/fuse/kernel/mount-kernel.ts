@@ -1,14 +1,15 @@
 // The binding to the FUSE of the Linux kernel: mounts a filesystem and serves it until the mount ends.
 import { closeSync } from 'node:fs';
-import { realpath, stat } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { ErrnoError } from '../../util/errno.ts';
+import { inTime } from '../../util/in-time.ts';
+import { currentPath } from '../current-path.ts';
 import type { Filesystem } from '../filesystem.ts';
 import type { FuseMount, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
+import { resolveMountpoint } from '../resolve-mountpoint.ts';
 import type { Attachment } from './attachment.ts';
 import { mountThroughHelper } from './fusermount.ts';
 import { mountAsRoot } from './mount-root.ts';
-import { findMount, listMounts } from './mountinfo.ts';
+import { findMount } from './mountinfo.ts';
 import { Notifications } from './notifications.ts';
 import { Session } from './session.ts';
 
@@ -20,36 +21,6 @@ const SETTLE_TIMEOUT_MS = 10_000;
 const UNMOUNT_TIMEOUT_MS = 10_000;
 /** How long a lazy unmount waits for the end, which comes at once where nothing is open. */
 const LAZY_GRACE_MS = 500;
-
-/** Waits for a promise, at most so long; resolves with whether it was in time. */
-async function inTime(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  const timer = new AbortController();
-  const late = delay(timeoutMs, false, { signal: timer.signal });
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    timer.abort();
-    late.catch(() => undefined);
-  }
-}
-
-/** The mount point without symbolic links. Throws ErrnoError when it is no folder, or a dead mount. */
-async function resolveMountpoint(mountpoint: string): Promise<string> {
-  try {
-    const path = await realpath(mountpoint);
-    if (!(await stat(path)).isDirectory())
-      throw new ErrnoError('ENOTDIR', `the mount point ${path} is not a folder`);
-    return path;
-  } catch (error) {
-    if (error instanceof ErrnoError) throw error;
-    const { code, errno } = error as NodeJS.ErrnoException;
-    const hint =
-      code === 'ENOTCONN' ? `: a dead mount is in the way (\`umount -l ${mountpoint}\` clears it)` : '';
-    throw new ErrnoError(-(errno ?? 0), `the mount point ${mountpoint} cannot be used, ${code}${hint}`, {
-      cause: error,
-    });
-  }
-}
 
 /** Mounts in the way that this process may. */
 async function attach(mountpoint: string, options: FuseMountOptions): Promise<Attachment> {
@@ -110,7 +81,7 @@ class KernelMount implements FuseMount {
   }
 
   async unmount({ lazy = false }: { lazy?: boolean } = {}): Promise<void> {
-    const path = this.#session.isOpen ? this.#currentPath() : undefined;
+    const path = this.#session.isOpen ? currentPath(this.connection, this.mountpoint) : undefined;
     if (path !== undefined) await this.#attachment.detach(path, lazy);
     if (lazy) {
       await inTime(this.ended, LAZY_GRACE_MS);
@@ -120,25 +91,6 @@ class KernelMount implements FuseMount {
         `${this.mountpoint} is unmounted here, but something still holds the filesystem, another mount namespace for example`,
       );
     }
-  }
-
-  /**
-   * Where the mount is now: a folder above may have been renamed. Undefined when it is nowhere any more. Throws
-   * ErrnoError EBUSY where unmounting the path would hit another filesystem.
-   */
-  #currentPath(): string | undefined {
-    if (this.connection === undefined) return this.mountpoint;
-    const mounts = listMounts();
-    const own = mounts.filter((mount) => mount.major === 0 && mount.minor === this.connection);
-    const mount = own.find((mount) => mount.mountpoint === this.mountpoint) ?? own[0];
-    const top = mounts.findLast((other) => other.mountpoint === mount?.mountpoint);
-    if (top !== undefined && top.minor !== this.connection) {
-      throw new ErrnoError(
-        'EBUSY',
-        `another filesystem is mounted over ${top.mountpoint}: unmount that one first`,
-      );
-    }
-    return mount?.mountpoint;
   }
 
   /** Ends the session of a mount that never came up. */

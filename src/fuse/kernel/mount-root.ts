@@ -29,7 +29,8 @@ function openDevice(): number {
   }
 }
 
-async function detach(mountpoint: string, lazy: boolean): Promise<void> {
+/** Unmounts with umount2(2). Rejects with ErrnoError EBUSY when the mount is in use and `lazy` is false. */
+export async function detachAsRoot(mountpoint: string, lazy: boolean): Promise<void> {
   const errno = await umount(mountpoint, UMOUNT_NOFOLLOW | (lazy ? MNT_DETACH : 0));
   // EINVAL: somebody else unmounted it in the meantime.
   if (errno === 0 || errno === Errno.EINVAL) return;
@@ -59,5 +60,5 @@ export async function mountAsRoot(mountpoint: string, options: FuseMountOptions)
     const hint = errno === Errno.ENODEV ? ': load the kernel module (`modprobe fuse`)' : '';
     throw new ErrnoError(errno, `mounting on ${mountpoint} failed: ${errnoName(errno)}${hint}`);
   }
-  return { fd, detach };
+  return { fd, detach: detachAsRoot };
 }
