@@ -45,12 +45,22 @@ export interface GitProcess {
   kill(): void;
 }
 
+/** How to start git. */
+export interface GitSpawnOptions {
+  /** Variables on top of the user's. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** For a git that starts others (fetch, upload-pack): `kill` ends them all. */
+  readonly ownGroup?: boolean;
+}
+
 /**
  * Starts git. The caller handles the child's `error` event ({@link spawnError} turns it into a GitError), reads its
  * standard output, and kills it when it is not needed any more; nothing else ends a git that waits for a reader.
  */
-export function spawnGit(args: readonly string[]): GitProcess {
-  const child = spawn('git', args, { env: gitEnvironment(), stdio: 'pipe' });
+export function spawnGit(args: readonly string[], options: GitSpawnOptions = {}): GitProcess {
+  const { environment = {}, ownGroup = false } = options;
+  const env = { ...gitEnvironment(), ...environment };
+  const child = spawn('git', args, { env, stdio: 'pipe', detached: ownGroup });
   let errors = '';
   child.stderr.setEncoding('utf8');
   child.stderr.on('data', (text: string) => {
@@ -62,10 +72,21 @@ export function spawnGit(args: readonly string[]): GitProcess {
     child,
     errorText: () => errors.trim(),
     kill: () => {
-      child.kill('SIGKILL');
+      if (!ownGroup || !killGroup(child.pid)) child.kill('SIGKILL');
       child.stdout.destroy();
     },
   };
+}
+
+/** Kills a process and those that it started; false when there is no such group. */
+function killGroup(pid: number | undefined): boolean {
+  if (pid === undefined) return false;
+  try {
+    process.kill(-pid, 'SIGKILL');
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** The GitError for an `error` event of a child. */

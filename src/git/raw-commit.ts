@@ -49,6 +49,19 @@ export function parseRawCommit(payload: Uint8Array): RawCommit {
   };
 }
 
+/**
+ * The payload of a commit without parents: author, committer and message are another commit's, the tree is given. So
+ * Mega makes the history of a path that nobody has asked for yet.
+ */
+export function encodeParentlessCommit(payload: Uint8Array, tree: ObjectId): Buffer {
+  const text = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('latin1');
+  const blank = text.indexOf('\n\n');
+  const headers = (blank < 0 ? text : text.slice(0, blank)).split('\n');
+  const kept = headers.filter((line) => /^(?:author|committer|encoding) /u.test(line));
+  const message = blank < 0 ? '\n' : text.slice(blank + 1);
+  return Buffer.from([`tree ${tree}`, ...kept, message].join('\n'), 'latin1');
+}
+
 function nameOf(who: string): string {
   const address = who.indexOf('<');
   return (address < 0 ? who : who.slice(0, address)).trim();

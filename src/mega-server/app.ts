@@ -1,6 +1,7 @@
 // The HTTP side of the embedded server: routes, limits, and how errors are told.
 import { fastify } from 'fastify';
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { registerGitRoutes } from './git-http/routes.ts';
 import { RequestError, sendError, sendText } from './envelope.ts';
 import type { RepositoryView } from './repository-view.ts';
 import { registerCommitRoutes } from './routes/commits.ts';
@@ -43,6 +44,7 @@ export function createApp(view: RepositoryView, log: Logger | undefined): Fastif
   registerCommitRoutes(app, view);
   registerFileRoutes(app, view);
   registerObjectRoutes(app, view);
+  registerGitRoutes(app, view);
   return app;
 }
 

@@ -33,11 +33,14 @@ export function parseQuery(query: string): Query {
 }
 
 function decodeBytes(text: string): string {
-  return text
-    .replaceAll('+', ' ')
-    .replace(/%([0-9a-f]{2})/giu, (_escape, digits: string) =>
-      String.fromCharCode(Number.parseInt(digits, 16)),
-    );
+  return decodePathBytes(text.replaceAll('+', ' '));
+}
+
+/** The bytes of the path of a URL, as a binary string: there a plus sign is one. */
+export function decodePathBytes(text: string): string {
+  return text.replace(/%([0-9a-f]{2})/giu, (_escape, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 16)),
+  );
 }
 
 /**
