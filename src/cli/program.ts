@@ -1,6 +1,7 @@
 // The commands and their options. What a command does is imported when it runs, so that all start fast.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseAddress } from '../config/check-value.ts';
+import { parseByteSize } from '../util/byte-size.ts';
 import { nearest } from '../util/nearest.ts';
 import { scorpioVersion } from '../util/version.ts';
 import type { GlobalOptions } from './cli-context.ts';
@@ -22,6 +23,12 @@ function parseSeconds(value: string): number {
   const seconds = Number(value);
   if (/^\d+(\.\d+)?$/u.test(value) && seconds > 0 && seconds <= MAX_TIMEOUT_SECS) return seconds;
   throw new InvalidArgumentError(`It is not a number of seconds from 1 to ${MAX_TIMEOUT_SECS}.`);
+}
+
+function parseSize(value: string): number {
+  const bytes = parseByteSize(value);
+  if (bytes !== undefined) return bytes;
+  throw new InvalidArgumentError('It is not a number of bytes, such as 20GB or 512MiB.');
 }
 
 const timeoutOption = (): Option =>
@@ -113,6 +120,25 @@ function addConfigCommands(program: Command, globals: () => GlobalOptions, finis
     });
 }
 
+function addStoreCommands(program: Command, globals: () => GlobalOptions, finish: Finish): void {
+  const store = program.command('store').description('look at the local store, or make it smaller');
+  store
+    .command('status')
+    .description('print what the store takes, and what it may take')
+    .option('--json', 'print it as JSON')
+    .action(async (options) => {
+      finish(await (await import('./commands/store-status.ts')).runStoreStatus(globals(), options));
+    });
+  store
+    .command('prune')
+    .description('remove what was not used for longest; it is fetched again when it is needed')
+    .option('--to <SIZE>', 'until the store takes this, as 5GB (default: store_limit)', parseSize)
+    .option('--json', 'print the result as JSON')
+    .action(async (options) => {
+      finish(await (await import('./commands/store-prune.ts')).runStorePrune(globals(), options));
+    });
+}
+
 function addServers(program: Command, globals: () => GlobalOptions, finish: Finish): void {
   program
     .command('serve')
@@ -162,6 +188,7 @@ export function createProgram(finish: Finish): Command {
   addServers(program, globals, finish);
   addMountCommands(program, globals, finish);
   addConfigCommands(program, globals, finish);
+  addStoreCommands(program, globals, finish);
   addHelpers(program, globals, finish);
   for (const command of program.commands) command.allowExcessArguments(false);
   program.action(async () => {

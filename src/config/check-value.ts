@@ -1,6 +1,7 @@
 // Turns the text of a setting into its value, and says what is wrong with it.
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { parseDiskAmount } from '../util/byte-size.ts';
 import type { ConfigKey } from './keys.ts';
 
 /** A checked value. A whole number that a JavaScript number cannot hold exactly is a bigint. */
@@ -83,6 +84,13 @@ function checkAddress(key: ConfigKey, text: string): Checked {
   };
 }
 
+function checkDiskAmount(key: ConfigKey, text: string): Checked {
+  if (parseDiskAmount(text) !== undefined) return { value: text };
+  return {
+    problem: `Invalid size for '${key.flat}': expected bytes as 20GB or 512MiB, or a share of the disk as 30%, got ${quote(text)}`,
+  };
+}
+
 /** Checks the type of a value. `text` is not blank. Paths become absolute, from `cwd`. */
 export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
   switch (key.type) {
@@ -100,6 +108,8 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return checkUrl(key, text);
     case 'address':
       return checkAddress(key, text);
+    case 'disk-amount':
+      return checkDiskAmount(key, text);
     case 'path':
       return { value: resolve(cwd, text) };
     case 'string':

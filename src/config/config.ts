@@ -1,4 +1,5 @@
 // The resolved configuration: what every other part sees of it.
+import type { DiskAmount } from '../util/byte-size.ts';
 
 /** All settings, checked, with defaults filled in. Paths are absolute. Keys of the file are the snake_case forms. */
 export interface Config {
@@ -9,6 +10,10 @@ export interface Config {
   readonly workspace: string;
   /** Local store: objects, metadata. */
   readonly storePath: string;
+  /** How much disk the store may take; 0: no limit. */
+  readonly storeLimit: DiskAmount;
+  /** How much of the disk the store leaves free. */
+  readonly storeKeepFree: DiskAmount;
   readonly gitAuthor: string;
   readonly gitEmail: string;
   /** Runtime state of legacy mounts (`works`). */

@@ -1,6 +1,6 @@
 // The table of configuration keys: loading, checking, `config show`, the template, the example and the docs follow it.
 
-/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`. */
+/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is bytes or a share of the disk. */
 export type ValueType =
   | 'url'
   | 'path'
@@ -11,7 +11,8 @@ export type ValueType =
   | 'u32'
   | 'stat-mode'
   | 'address'
-  | 'auto-bool';
+  | 'auto-bool'
+  | 'disk-amount';
 
 /** One key. */
 export interface ConfigKey {
@@ -70,6 +71,24 @@ const server: readonly ConfigKey[] = [
     template: true,
     description:
       'The local store: objects and metadata, shared by all mounts. It also tells one daemon from another.',
+  },
+  {
+    flat: 'store_limit',
+    section: 'server',
+    short: 'store_limit',
+    type: 'disk-amount',
+    default: '30%',
+    description:
+      'How much disk the store may take; beyond it, what was not used for longest is removed, and fetched again when it is needed. 0: no limit.',
+  },
+  {
+    flat: 'store_keep_free',
+    section: 'server',
+    short: 'store_keep_free',
+    type: 'disk-amount',
+    default: '5%',
+    description:
+      'How much of its disk the store leaves free for what is written in mounts, and for everything else; it shrinks for that. 0: nothing.',
   },
   {
     flat: 'git_author',

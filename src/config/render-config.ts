@@ -83,6 +83,7 @@ const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
   'stat-mode': '`fast` or `accurate`',
   address: '`IP:PORT`',
   'auto-bool': '`auto`, `true` or `false`',
+  'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',
 };
 
 function documentedDefault(key: ConfigKey): string {

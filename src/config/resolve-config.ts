@@ -1,4 +1,5 @@
 // From checked settings to the configuration that the other parts see.
+import { parseDiskAmount, type DiskAmount } from '../util/byte-size.ts';
 import type { SettingValue } from './check-value.ts';
 import type { Config } from './config.ts';
 
@@ -18,12 +19,15 @@ export function resolveConfig(settings: Settings): Config {
   const text = (flat: string): string => String(value(flat));
   const number = (flat: string, most: number): number => Math.min(Number(value(flat)), most);
   const url = (flat: string): string => text(flat).replace(/\/+$/u, '');
+  const diskAmount = (flat: string): DiskAmount => parseDiskAmount(text(flat)) ?? { bytes: 0 };
   const allowOther = value('allow_other');
   return {
     baseUrl: url('base_url'),
     lfsUrl: url('lfs_url'),
     workspace: text('workspace'),
     storePath: text('store_path'),
+    storeLimit: diskAmount('store_limit'),
+    storeKeepFree: diskAmount('store_keep_free'),
     gitAuthor: text('git_author'),
     gitEmail: text('git_email'),
     configFile: text('config_file'),

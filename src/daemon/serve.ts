@@ -114,8 +114,12 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
 
 /** The parts that serve mounts. */
 function openHost(config: Config, log: Logger, closers: Closer[]): MountHost {
-  const store = openObjectStore(config.storePath, { onWarning: (message) => log.warn(message) });
+  const store = openObjectStore(config.storePath, {
+    onWarning: (message) => log.warn(message),
+    budget: { limit: config.storeLimit, keepFree: config.storeKeepFree },
+  });
   closers.push(() => store.close());
+  store.keepWithinBudget();
   const upstream = createMegaUpstream({
     baseUrl: config.baseUrl,
     connectTimeoutMs: config.connectTimeoutSecs * 1000,

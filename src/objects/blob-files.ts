@@ -27,6 +27,8 @@ const SYNC_VERIFY_BYTES = 1024 * 1024;
 export interface BlobFilesEvents {
   readonly onWarning: (message: string) => void;
   readonly onPublished: (id: ObjectId, size: number) => void;
+  /** Called when the disk is full; whether something was removed. */
+  readonly makeRoom: () => boolean;
 }
 
 /**
@@ -55,7 +57,7 @@ export class BlobFiles {
    * A new read-only descriptor, or undefined when the blob is not there. A promise only while a large file is verified.
    */
   open(id: ObjectId): Awaitable<number | undefined> {
-    const path = this.#pathOf(id);
+    const path = this.pathOf(id);
     let fd: number;
     try {
       // Node sets O_CLOEXEC.
@@ -72,12 +74,12 @@ export class BlobFiles {
 
   /** Whether there is a file for the blob; it may still turn out to be damaged. */
   has(id: ObjectId): boolean {
-    return existsSync(this.#pathOf(id));
+    return existsSync(this.pathOf(id));
   }
 
   /** Size in bytes of a blob whose file can be trusted as it is, without reading it. */
   size(id: ObjectId): number | undefined {
-    const stats = statIfPresent(this.#pathOf(id));
+    const stats = statIfPresent(this.pathOf(id));
     if (stats === undefined) return undefined;
     const tag = stats.mtimeMs / 1000;
     return tag === this.#bootTag || tag === PROVEN_TAG ? stats.size : undefined;
@@ -87,9 +89,10 @@ export class BlobFiles {
   write(id: ObjectId): BlobWriter {
     return new BlobWriter(id, {
       temporaryPath: join(this.#temporary, temporaryName()),
-      path: this.#pathOf(id),
+      path: this.pathOf(id),
       tag: this.#bootTag,
       onPublished: (size) => this.#events.onPublished(id, size),
+      makeRoom: () => this.#events.makeRoom(),
     });
   }
 
@@ -143,7 +146,7 @@ export class BlobFiles {
 
   #discard(id: ObjectId, fd: number): undefined {
     closeSync(fd);
-    const path = this.#pathOf(id);
+    const path = this.pathOf(id);
     try {
       unlinkSync(path);
     } catch (error) {
@@ -154,7 +157,8 @@ export class BlobFiles {
     return undefined;
   }
 
-  #pathOf(id: ObjectId): string {
+  /** Where the blob's file is, or would be. */
+  pathOf(id: ObjectId): string {
     if (!isObjectId(id)) throw new TypeError(`not an object id: ${JSON.stringify(id)}`);
     return `${this.#objects}/${id.slice(0, 2)}/${id.slice(2)}`;
   }

@@ -7,6 +7,9 @@ import type { ObjectStore } from './object-store.ts';
 
 /** How long nothing of a blob may arrive before somebody who needs it fetches it alone. */
 const PATIENCE_MS = 500;
+/** What a blob takes of the store's room at least, and where its size is not known, in bytes. */
+const LEAST_BLOB_BYTES = 4096;
+const UNKNOWN_BLOB_BYTES = 64 * 1024;
 
 /** What became of a prefetch. */
 export interface PrefetchResult {
@@ -14,6 +17,8 @@ export interface PrefetchResult {
   readonly fetched: number;
   /** Blobs that needed no fetching: in the store already, or on their way for somebody else. */
   readonly skipped: number;
+  /** Blobs that were not asked for: the store's budget has no room for what nobody needs yet. */
+  readonly leftOut: number;
   /** Blobs that could not be fetched, and why. */
   readonly failed: ReadonlyMap<ObjectId, Error>;
 }
@@ -51,21 +56,51 @@ export class BlobPrefetch {
     const wanted = [...new Set(ids)].filter(
       (id) => !this.#pending.has(id) && !isUnderWay(id) && !this.#store.hasBlob(id),
     );
-    const failed = new Map<ObjectId, Error>();
-    const skipped = ids.length - wanted.length;
-    if (wanted.length === 0) return { fetched: 0, skipped, failed };
-    for (const id of wanted) this.#pending.set(id, undefined);
-    const unsettled = new Set(wanted);
-    let fetched = 0;
+    const result = {
+      fetched: 0,
+      skipped: ids.length - wanted.length,
+      leftOut: 0,
+      failed: new Map<ObjectId, Error>(),
+    };
+    while (wanted.length > 0) {
+      const batch = this.#takeFitting(wanted);
+      if (batch.length === 0) {
+        result.leftOut = wanted.length;
+        break;
+      }
+      await this.#fetchBatch(batch, result, request);
+    }
+    return result;
+  }
+
+  /** Takes from the front what the store has room for. */
+  #takeFitting(wanted: ObjectId[]): ObjectId[] {
+    const room = this.#store.prefetchRoom();
+    if (room === Number.POSITIVE_INFINITY) return wanted.splice(0);
+    let bytes = 0;
+    const last = wanted.findIndex((id) => {
+      bytes += Math.max(LEAST_BLOB_BYTES, this.#store.size(id) ?? UNKNOWN_BLOB_BYTES);
+      return bytes > room;
+    });
+    return wanted.splice(0, last < 0 ? wanted.length : last);
+  }
+
+  async #fetchBatch(
+    batch: readonly ObjectId[],
+    result: { fetched: number; failed: Map<ObjectId, Error> },
+    request: UpstreamRequest,
+  ): Promise<void> {
+    for (const id of batch) this.#pending.set(id, undefined);
+    const unsettled = new Set(batch);
     try {
       await this.#upstream.fetchBlobs(
-        wanted,
+        batch,
         (id) => this.#sinkOf(id),
         async (id, error) => {
           unsettled.delete(id);
           const failure = await this.#finish(id, error);
-          if (failure === undefined) fetched++;
-          else failed.set(id, failure);
+          if (failure === undefined) result.fetched++;
+          else result.failed.set(id, failure);
         },
         request,
       );
@@ -73,7 +108,6 @@ export class BlobPrefetch {
       // What the upstream never came to, or was in the middle of when the whole request failed.
       for (const id of unsettled) this.#drop(id);
     }
-    return { fetched, skipped, failed };
   }
 
   /**

@@ -8,7 +8,7 @@ import { UpstreamError } from '../upstream/upstream-error.ts';
 import { createObjectHasher, type ObjectHasher } from '../util/git-hash.ts';
 import type { ObjectId } from '../util/types.ts';
 import { hashBlobFile } from './blob-hash.ts';
-import { codeOf, toDiskError } from './store-error.ts';
+import { codeOf, isDiskFull, toDiskError } from './store-error.ts';
 
 const write = promisify(writeCallback);
 
@@ -24,6 +24,8 @@ export interface BlobTarget {
   readonly tag: number;
   /** Called with the size when the blob was published. */
   readonly onPublished: (size: number) => void;
+  /** Called when the disk is full; true when something was removed, so that it is worth to try again. */
+  readonly makeRoom: () => boolean;
 }
 
 /**
@@ -82,8 +84,9 @@ export class BlobWriter implements BlobSink {
     const fd = this.#openFd();
     this.#hasher?.update(chunk);
     if (this.#position + chunk.byteLength > SYNC_WRITE_BYTES) return this.#writeAsync(fd, chunk);
+    let written = 0;
     this.#guard(() => {
-      for (let written = 0; written < chunk.byteLength;) {
+      while (written < chunk.byteLength) {
         const count = writeSync(fd, chunk, written, chunk.byteLength - written, this.#position);
         written += count;
         this.#position += count;
@@ -148,21 +151,25 @@ export class BlobWriter implements BlobSink {
     try {
       await this.#exclusively(async () => {
         for (let written = 0; written < chunk.byteLength;) {
-          const { bytesWritten } = await write(
-            fd,
-            chunk,
-            written,
-            chunk.byteLength - written,
-            this.#position,
-          );
-          written += bytesWritten;
-          this.#position += bytesWritten;
+          const count = await this.#writeSome(fd, chunk, written);
+          written += count;
+          this.#position += count;
         }
       });
     } catch (error) {
       throw this.#fail(error);
     }
     this.#openFd();
+  }
+
+  async #writeSome(fd: number, chunk: Uint8Array, from: number): Promise<number> {
+    for (;;) {
+      try {
+        return (await write(fd, chunk, from, chunk.byteLength - from, this.#position)).bytesWritten;
+      } catch (error) {
+        if (!isDiskFull(error) || !this.#target.makeRoom()) throw error;
+      }
+    }
   }
 
   async #exclusively<T>(use: () => Promise<T>): Promise<T> {
@@ -182,13 +189,16 @@ export class BlobWriter implements BlobSink {
     return this.#fd;
   }
 
-  #guard(use: () => void): void {
+  /** Runs a step, which goes on where it stood when it is called again: on a full disk it may be. */
+  #guard(step: () => void): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#done) throw new UpstreamError('aborted', `blob ${this.#id}: its transfer was given up`);
-    try {
-      use();
-    } catch (error) {
-      throw this.#fail(error);
+    for (;;) {
+      try {
+        return step();
+      } catch (error) {
+        if (!isDiskFull(error) || !this.#target.makeRoom()) throw this.#fail(error);
+      }
     }
   }
 

@@ -6,7 +6,7 @@ import { hashObject } from '../util/git-hash.ts';
 import { LruCache } from '../util/lru.ts';
 import type { ObjectId } from '../util/types.ts';
 import { connect } from './metadata-schema.ts';
-import { codeOf, toStoreError } from './store-error.ts';
+import { codeOf, isDiskFull, toStoreError } from './store-error.ts';
 
 /** Sizes kept in memory when they cannot be written. */
 const UNSAVED_SIZES = 200_000;
@@ -18,12 +18,16 @@ export interface MetadataOptions {
   readonly onWarning: (message: string) => void;
   /** How long a statement waits for another process's lock, in milliseconds; it blocks this thread. */
   readonly busyTimeoutMs: number;
+  /** Called when the disk is full; true when something was removed, so that it is worth to try again. */
+  readonly makeRoom: () => boolean;
 }
 
 interface Session {
   readonly db: Database.Database;
   /** Inode number of the file, to see that another process replaced it. */
   readonly inode: number;
+  /** Opened on a full disk: other processes are kept out. */
+  readonly alone: boolean;
   readonly getTree: Database.Statement<[Buffer], [Buffer, Buffer | null]>;
   readonly putTree: Database.Statement<[Buffer, Buffer, Buffer | null]>;
   readonly putTreeSizes: Database.Statement<[Buffer, Buffer]>;
@@ -47,11 +51,12 @@ function isDamage(error: unknown): boolean {
   return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB' || code === 'SQLITE_ERROR';
 }
 
-function openSession(path: string, timeoutMs: number): Session {
-  const db = connect(path, timeoutMs);
+function openSession(path: string, timeoutMs: number, alone = false): Session {
+  const db = connect(path, timeoutMs, alone);
   try {
     return {
       db,
+      alone,
       inode: statSync(path).ino,
       getTree: db
         .prepare<[Buffer], [Buffer, Buffer | null]>('SELECT payload, sizes FROM trees WHERE id = ?')
@@ -94,10 +99,36 @@ export class MetadataDb {
     this.#path = path;
     this.#options = options;
     try {
-      this.#session = openSession(path, options.busyTimeoutMs);
+      this.#session = this.#openOnAnyDisk();
     } catch (error) {
       if (!isDamage(error)) throw toStoreError(error, path);
       this.#session = this.#rebuild(error, undefined);
+    }
+  }
+
+  /** What is there can be read on a full disk, too. */
+  #openOnAnyDisk(): Session {
+    const { busyTimeoutMs, makeRoom, onWarning } = this.#options;
+    try {
+      return openSession(this.#path, busyTimeoutMs);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      if (makeRoom()) return openSession(this.#path, busyTimeoutMs);
+      const session = openSession(this.#path, busyTimeoutMs, true);
+      onWarning(`${toStoreError(error, this.#path).message}; what is in it is served, and nothing is added`);
+      return session;
+    }
+  }
+
+  /** Something was written, so there is space again: lets other processes in. */
+  #rejoin(): void {
+    if (this.#session?.alone !== true) return;
+    this.#session.db.close();
+    try {
+      this.#session = this.#openOnAnyDisk();
+    } catch (error) {
+      this.#session = undefined;
+      this.#options.onWarning(toStoreError(error, this.#path).message);
     }
   }
 
@@ -120,7 +151,7 @@ export class MetadataDb {
 
   /** Keeps trees, which the caller verified, in one transaction. */
   putTrees(trees: readonly (readonly [ObjectId, SizedTree])[]): void {
-    this.#use((session) => {
+    const isKept = this.#use((session) => {
       const put = (): void => {
         for (const [id, { payload, sizes }] of trees)
           session.putTree.run(bytesOf(id), payload, sizes ?? null);
@@ -128,7 +159,9 @@ export class MetadataDb {
       // A single statement is a transaction of its own.
       if (trees.length === 1) put();
       else session.db.transaction(put)();
+      return true;
     });
+    if (isKept === true) this.#rejoin();
   }
 
   /** Keeps packed sizes with a tree that is stored, in place of others. */
@@ -193,6 +226,7 @@ export class MetadataDb {
       return operation(session);
     } catch (error) {
       if (!(error instanceof Database.SqliteError)) throw error;
+      if (isDiskFull(error) && this.#options.makeRoom()) return this.#use(operation);
       if (isDamage(error)) {
         this.#session = undefined;
         try {

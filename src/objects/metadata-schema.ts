@@ -31,8 +31,8 @@ function pause(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
-/** Turns the write-ahead log on. SQLite does not wait for other processes here, whatever its busy timeout is. */
-function enterWalMode(db: Database.Database, timeoutMs: number): void {
+/** Turns the write-ahead log on. SQLite does not wait for other processes here, whatever its busy timeout is. Throws SqliteError. */
+export function enterWalMode(db: Database.Database, timeoutMs: number): void {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     try {
@@ -54,11 +54,14 @@ function versionOf(db: Database.Database): number {
  * Opens the database, makes or migrates its schema, and proves that its tables answer.
  *
  * @param timeoutMs how long to wait for another process's lock, in milliseconds
+ * @param alone keeps every other process out; that takes no space on a full disk, where the index of the write-ahead
+ *   log, which processes share, does not fit
  * @throws StoreError of kind `newer`; SqliteError for everything else.
  */
-export function connect(path: string, timeoutMs: number): Database.Database {
+export function connect(path: string, timeoutMs: number, alone = false): Database.Database {
   const db = new Database(path, { timeout: timeoutMs });
   try {
+    if (alone) db.pragma('locking_mode = EXCLUSIVE');
     const version = versionOf(db);
     if (version > SCHEMA_VERSION) {
       throw new StoreError(

@@ -7,8 +7,12 @@ import { hashObject } from '../util/git-hash.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import { BlobFiles } from './blob-files.ts';
 import type { BlobWriter } from './blob-writer.ts';
+import { type DiskBudget, NO_BUDGET } from './disk-budget.ts';
+import type { Removed } from './evictor.ts';
 import { MetadataDb } from './metadata-db.ts';
+import { ProtectedBlobs } from './protected-blobs.ts';
 import { toStoreError } from './store-error.ts';
+import { type StoreStatus, StoreUsage } from './store-usage.ts';
 import { removeLeftovers } from './temporary-files.ts';
 
 const BUSY_TIMEOUT_MS = 2000;
@@ -20,6 +24,8 @@ export interface ObjectStoreOptions {
   readonly onWarning?: (message: string) => void;
   /** How long to wait for another process's lock, in milliseconds. Default 2000. */
   readonly busyTimeoutMs?: number;
+  /** How much disk it may take. Default: no limit. */
+  readonly budget?: DiskBudget;
 }
 
 /**
@@ -53,6 +59,18 @@ export interface ObjectStore extends AsyncDisposable {
   hasBlob(id: ObjectId): boolean;
   /** Starts to write a blob; `finish` publishes it. */
   writeBlob(id: ObjectId): BlobWriter;
+  /** Watches the disk, and keeps the store within its budget until it is closed. For a process that stays. */
+  keepWithinBudget(): void;
+  /** Bytes that may be fetched ahead of need; 0 when that would displace what is in use. */
+  prefetchRoom(): number;
+  /** Keeps a stored blob from being removed: it exists nowhere else. False when it is not stored. Survives a crash. */
+  protectBlob(id: ObjectId): boolean;
+  /** Ends the protection. */
+  releaseBlob(id: ObjectId): void;
+  /** What the store takes, and may take. */
+  status(): StoreStatus;
+  /** Removes what was not used for longest until the store takes `target` bytes, or what is left must stay. */
+  prune(target: number): Promise<Removed>;
   /** Removes temporary files that dead processes left; also happens by itself some time after opening. */
   removeLeftovers(): Promise<number>;
   /** Closes the database. Descriptors that were given out stay good. May be called again. */
@@ -83,19 +101,27 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
   } catch (error) {
     throw toStoreError(error, directory);
   }
+  const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS;
+  const budget = options.budget ?? NO_BUDGET;
+  const usage = new StoreUsage({ directory, budget, busyTimeoutMs, onWarning });
+  const makeRoom = (): boolean => usage.makeRoom();
   const metadata = new MetadataDb(join(directory, 'metadata.db'), {
     onWarning,
-    busyTimeoutMs: options.busyTimeoutMs ?? BUSY_TIMEOUT_MS,
+    busyTimeoutMs,
+    makeRoom,
   });
   const correctedSizes = metadata.corrections();
   const blobs = new BlobFiles(objects, temporary, {
     onWarning,
+    makeRoom,
     onPublished: (id, size) => {
+      usage.added(id, size);
       // The file tells its size itself; only what contradicts it must go.
       const told = metadata.size(id);
       if (told !== undefined && told !== size) metadata.putSizes([[id, size]], 'counted');
     },
   });
+  const guarded = new ProtectedBlobs(directory);
   const leftovers = setTimeout(() => {
     removeLeftovers(temporary).catch((error: unknown) => {
       onWarning(`cannot remove old temporary files in ${temporary}: ${(error as Error).message}`);
@@ -105,7 +131,12 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
 
   const close = async (): Promise<void> => {
     clearTimeout(leftovers);
+    await usage.close();
     metadata.close();
+  };
+  const used = (id: ObjectId, fd: number | undefined): number | undefined => {
+    if (fd !== undefined) usage.touch(id);
+    return fd;
   };
   return {
     directory,
@@ -129,9 +160,18 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
       });
     },
     putSizes: (sizes) => metadata.putSizes(sizes, 'told'),
-    openBlob: (id) => blobs.open(id),
+    openBlob(id) {
+      const fd = blobs.open(id);
+      return fd instanceof Promise ? fd.then((opened) => used(id, opened)) : used(id, fd);
+    },
     hasBlob: (id) => blobs.has(id),
     writeBlob: (id) => blobs.write(id),
+    keepWithinBudget: () => usage.watch(),
+    prefetchRoom: () => usage.prefetchRoom(),
+    protectBlob: (id) => guarded.protect(id, blobs.pathOf(id)),
+    releaseBlob: (id) => guarded.release(id),
+    status: () => usage.status(),
+    prune: (target) => usage.prune(target),
     removeLeftovers: () => removeLeftovers(temporary),
     close,
     [Symbol.asyncDispose]: close,

@@ -31,12 +31,9 @@ const kindOfCode: Readonly<Record<string, StoreErrorKind>> = {
   EACCES: 'permission',
   EPERM: 'permission',
   EROFS: 'permission',
-  ENOSPC: 'full',
-  EDQUOT: 'full',
   SQLITE_CANTOPEN: 'permission',
   SQLITE_READONLY: 'permission',
   SQLITE_PERM: 'permission',
-  SQLITE_FULL: 'full',
   SQLITE_BUSY: 'locked',
   SQLITE_LOCKED: 'locked',
 };
@@ -55,18 +52,27 @@ export function toStoreError(error: unknown, path: string): StoreError {
   const code = codeOf(error);
   // Extended codes of SQLite go on after the primary one: SQLITE_READONLY_DIRECTORY.
   const primary = code.startsWith('SQLITE_') ? code.split('_').slice(0, 2).join('_') : code;
-  const kind = kindOfCode[primary] ?? 'io';
+  const kind = isDiskFull(error) ? 'full' : (kindOfCode[primary] ?? 'io');
   const reason = error instanceof Error ? error.message : String(error);
   return new StoreError(kind, `cannot open the local store ${path}: ${reason}; ${advice[kind]}`, {
     cause: error,
   });
 }
 
+// The last one: no room for the index of a write-ahead log.
+const FULL_CODES: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
+
+/** Whether an error says that the disk, or the quota of the user, is full. */
+export function isDiskFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return FULL_CODES.has(code);
+}
+
 /** The ErrnoError for a failed system call on a file of the store. A full quota counts as a full disk. */
 export function toDiskError(error: unknown, path: string): Error {
   if (error instanceof ErrnoError || !(error instanceof Error)) return error as Error;
   const code = codeOf(error);
-  if (code === 'ENOSPC' || code === 'EDQUOT') {
+  if (isDiskFull(error)) {
     return new ErrnoError('ENOSPC', `no space left for the local store (${path}); ${advice.full}`, {
       cause: error,
     });

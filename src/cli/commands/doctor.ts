@@ -8,6 +8,7 @@ import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { print } from '../output.ts';
 import { requestJson } from '../request-json.ts';
+import { describeRoom, readStoreStatus } from '../store-room.ts';
 
 const SERVER_TIMEOUT_MS = 5000;
 
@@ -112,6 +113,18 @@ async function checkServer({ baseUrl }: Config): Promise<Finding> {
   }
 }
 
+async function checkStore(config: Config): Promise<Finding[]> {
+  try {
+    const status = await readStoreStatus(config);
+    if (status === undefined) return [];
+    const detail = describeRoom(status);
+    const isTight = status.freeBytes < status.keepFreeBytes;
+    return [isTight ? warn('store', `${detail}; free space on that disk`) : ok('store', detail)];
+  } catch (error) {
+    return [fail('store', (error as Error).message)];
+  }
+}
+
 /** Prints a line for each check. Resolves with 1 when a critical one fails. */
 export async function runDoctor(globals: GlobalOptions): Promise<number> {
   const { config } = await createContext(globals);
@@ -125,6 +138,7 @@ export async function runDoctor(globals: GlobalOptions): Promise<number> {
     await checkFolder('antares_upper_root', config.upperRoot),
     await checkFolder('antares_cl_root', config.clRoot),
     await checkFolder('antares_mount_root', config.mountRoot),
+    ...(await checkStore(config)),
     await checkServer(config),
   ];
   print('scorpio doctor — environment diagnostics\n');

@@ -29,6 +29,8 @@ function config(fields: Partial<Config> = {}): Config {
     lfsUrl: 'http://127.0.0.1:1/lfs',
     workspace: at('workspace'),
     storePath: at('store'),
+    storeLimit: { bytes: 0 },
+    storeKeepFree: { bytes: 0 },
     gitAuthor: 'A',
     gitEmail: 'a@b',
     configFile: at('config.toml'),
