@@ -38,27 +38,32 @@ export function bin(name) {
   return join(root, 'node_modules', '.bin', name);
 }
 
-function hasProgram(name) {
+/** Whether a program can be found. */
+export function hasProgram(name) {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'];
   return folders.some((folder) => existsSync(join(folder, name)));
 }
 
-function ensureDebianPackages() {
-  const missing = Object.keys(programs).filter((name) => !hasProgram(name));
+/** Installs the Debian packages of the programs that are missing. Where it cannot, `otherwise` is told what to run. */
+function installPrograms(wanted, otherwise) {
+  const missing = Object.keys(wanted).filter((name) => !hasProgram(name));
   if (missing.length === 0) return;
-  const packages = missing.map((name) => programs[name]).join(' ');
+  const packages = missing.map((name) => wanted[name]).join(' ');
   const command = `apt-get update && apt-get install -y --no-install-recommends ${packages}`;
-  if (process.getuid() !== 0 || !hasProgram('apt-get')) {
-    fail(`these programs are missing: ${missing.join(', ')}. As root, run once:\n\n  ${command}\n`);
-  }
-  console.log(`installing Debian packages: ${packages}`);
-  run(
-    'sh',
-    ['-c', `${command} > /tmp/scorpio-apt.log 2>&1 || { tail -n 20 /tmp/scorpio-apt.log; exit 1; }`],
-    {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-    },
-  );
+  const advice = `these programs are missing: ${missing.join(', ')}. As root, run once:\n\n  ${command}\n`;
+  if (process.getuid() !== 0 || !hasProgram('apt-get')) return otherwise(advice);
+  console.error(`installing Debian packages: ${packages}`);
+  const log = '/tmp/scorpio-apt.log';
+  const result = spawnSync('sh', ['-c', `(${command}) > ${log} 2>&1 || { tail -n 20 ${log}; exit 1; }`], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+  });
+  if (result.status !== 0) otherwise(advice);
+}
+
+/** As `prepare` does with what is needed, with programs that one can do without; `consequence` says how. */
+export function installOptional(wanted, consequence) {
+  installPrograms(wanted, (advice) => console.error(`scorpio: ${advice}\n${consequence}`));
 }
 
 function ensureNpmPackages() {
@@ -82,7 +87,7 @@ export function prepare() {
     fail(`Node ${MINIMUM_NODE.join('.')} or newer is needed, this is ${process.version}`);
   }
   if (process.platform !== 'linux') fail('Linux is needed');
-  ensureDebianPackages();
+  installPrograms(programs, fail);
   ensureNpmPackages();
   run(bin('tsc'), ['-p', 'tsconfig.build.json']);
   if (!existsSync('/dev/fuse'))

@@ -5,6 +5,7 @@ import {
   closeSync,
   createWriteStream,
   fsyncSync,
+  lstatSync,
   openSync,
   readFileSync,
   readSync,
@@ -23,15 +24,24 @@ const linesOf = (file) => readFileSync(file, 'utf8').split('\n').filter(Boolean)
 
 /** open, read and close of each listed file, one after the other. */
 function readFiles({ root, list }) {
-  const names = linesOf(list);
+  const paths = linesOf(list).map((name) => join(root, name));
   const buffer = Buffer.alloc(64 * 1024);
   let bytes = 0;
   const began = performance.now();
-  for (const name of names) {
-    const fd = openSync(join(root, name));
+  for (const path of paths) {
+    const fd = openSync(path);
     for (let count = 1; count > 0; bytes += count) count = readSync(fd, buffer, 0, buffer.length, null);
     closeSync(fd);
   }
+  return { ms: performance.now() - began, bytes };
+}
+
+/** Attributes of each listed file, one after the other. */
+function statFiles({ root, list }) {
+  const paths = linesOf(list).map((name) => join(root, name));
+  let bytes = 0;
+  const began = performance.now();
+  for (const path of paths) bytes += lstatSync(path).size;
   return { ms: performance.now() - began, bytes };
 }
 
@@ -100,19 +110,6 @@ const request = (url, agent) =>
     }).once('error', reject);
   });
 
-/** Fetches each listed path of a server over one connection, one request after the other. */
-async function fetchEach({ url, list }) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  let bytes = 0;
-  const began = performance.now();
-  for (const path of linesOf(list)) {
-    for await (const chunk of await request(url + path, agent)) bytes += chunk.length;
-  }
-  const ms = performance.now() - began;
-  agent.destroy();
-  return { ms, bytes };
-}
-
 /** Copies one answer of a server into a file. */
 async function download({ url, file }) {
   const began = performance.now();
@@ -121,6 +118,6 @@ async function download({ url, file }) {
   return { ms: performance.now() - began, bytes: target.bytesWritten };
 }
 
-const operations = { readFiles, readFilesTogether, readThrough, readPages, write, fetchEach, download };
+const operations = { readFiles, statFiles, readFilesTogether, readThrough, readPages, write, download };
 const [operation, json] = process.argv.slice(2);
 console.log(JSON.stringify(await operations[operation](JSON.parse(json))));

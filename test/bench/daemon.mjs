@@ -1,17 +1,15 @@
 // A daemon with a store of its own, driven through the command line as a user would.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { runCommand, Service } from './processes.mjs';
 
 const launcher = join(import.meta.dirname, '..', '..', 'bin', 'scorpio.js');
 const POLL_MS = 20;
-const BYTES_PER_KB = 1024;
 
 /** Starts the embedded server over a repository; resolves with it and its URL. */
 export async function startServer(repository) {
-  const service = new Service('the server', [
+  const service = new Service('the server', process.execPath, [
     launcher,
     'mega-server',
     '--repo',
@@ -28,8 +26,11 @@ export class Daemon {
   #service;
   #config;
 
-  /** Starts one and waits until it answers. With `profile`, a folder, a CPU profile is left there at its end. */
-  static async start({ url, folder, profile }) {
+  /**
+   * Starts one and waits until it answers. `settings` are further keys of its configuration, as text. With `profile`, a
+   * folder, a CPU profile is left there at its end.
+   */
+  static async start({ url, folder, profile, settings = {} }) {
     const daemon = new Daemon();
     const config = join(folder, 'scorpio.toml');
     const announced = join(folder, 'store', 'daemon.json');
@@ -47,14 +48,20 @@ export class Daemon {
         `antares_state_file = "${folder}/state.toml"`,
         'http_addr = "127.0.0.1:0"',
         'log_level = "warn"',
+        ...Object.entries(settings).map(([key, value]) => `${key} = "${value}"`),
         '',
       ].join('\n'),
     );
     const profiling = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile];
     daemon.#config = config;
-    daemon.#service = new Service('the daemon', [...profiling, launcher, '--config-path', config, 'serve']);
-    await daemon.#service.until(async () => {
+    const args = [...profiling, launcher, '--config-path', config, 'serve'];
+    daemon.#service = new Service('the daemon', process.execPath, args);
+    const ready = daemon.#service.until(async () => {
       while (!existsSync(announced)) await delay(POLL_MS);
+    });
+    await ready.catch(async (error) => {
+      await daemon.stop();
+      throw error;
     });
     return daemon;
   }
@@ -67,8 +74,7 @@ export class Daemon {
 
   /** Resident memory in bytes. */
   get memory() {
-    const status = readFileSync(`/proc/${this.#service.pid}/status`, 'utf8');
-    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * BYTES_PER_KB;
+    return this.#service.memory;
   }
 
   /** Unmounts what `mount` mounted: a later daemon of the same folder would bring it back. */
@@ -80,13 +86,4 @@ export class Daemon {
   async stop() {
     await this.#service.stop();
   }
-}
-
-/** Milliseconds from asking for a mount to the listing of its root. */
-export async function timeToFirstListing(daemon, mountpoint) {
-  const began = performance.now();
-  await daemon.mount(mountpoint);
-  const mounted = performance.now();
-  await runCommand('ls', [mountpoint], { output: false });
-  return { total: performance.now() - began, listing: performance.now() - mounted };
 }

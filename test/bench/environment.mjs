@@ -35,23 +35,35 @@ function describeCreating(folder) {
   return `${us.toFixed(0)} us a file${us > SLOW_CREATE_US ? ': SLOW, choose another disk with --dir' : ''}`;
 }
 
-/** Describes the machine, the checkout in `root`, and the filesystem of `folder`. */
-export async function describeEnvironment({ root, folder, quick, canDropCaches }) {
+async function describePeers(contenders) {
+  const versions = await Promise.all(
+    contenders
+      .filter(({ kind }) => kind === 'peer')
+      .map(async ({ title, version }) => `${title} ${await version().catch(() => 'unknown')}`),
+  );
+  return versions.join(', ') || 'none installed';
+}
+
+/** Describes the machine, the checkout in `root`, the peers, and the disk of a stage. */
+export async function describeEnvironment({ root, stage, disk }) {
   const commit = await ask('git', ['rev-parse', '--short=12', 'HEAD'], root);
-  const changed = (await ask('git', ['status', '--porcelain', '--', 'src'], root)) !== '';
+  const changed = (await ask('git', ['status', '--porcelain'], root)) !== '';
   return {
     date: new Date().toISOString(),
-    commit: changed ? `${commit} with changes in src/` : commit,
-    run: quick ? 'quick' : 'full',
+    commit: changed ? `${commit} with changes` : commit,
+    run: stage.quick ? 'quick' : 'full',
     node: process.version,
     kernel: release(),
     processor: processorModel(),
     cores: cpus().length,
     memory: `${Math.round(totalmem() / 2 ** 30)} GiB`,
     load: loadavg()[0].toFixed(2),
-    filesystem: await ask('stat', ['-f', '-c', '%T', folder]),
-    creating: describeCreating(folder),
+    disk: `${disk.description} (${await ask('findmnt', ['-n', '-o', 'FSTYPE', '-T', disk.folder])})`,
+    creating: describeCreating(disk.folder),
+    peers: await describePeers(stage.contenders),
     user: process.getuid() === 0 ? 'root' : 'ordinary',
-    caches: canDropCaches ? 'emptied before cold runs' : 'NOT emptied: cold baselines are warm (run as root)',
+    caches: stage.canDropCaches
+      ? 'emptied before cold runs'
+      : 'NOT emptied: cold baselines are warm (run as root)',
   };
 }

@@ -1,25 +1,43 @@
 // Child processes of the benchmarks: short ones that are timed, and servers that run until they are stopped.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 
-const COMMAND_TIMEOUT_MS = 300_000;
+const COMMAND_TIMEOUT_MS = 600_000;
 const START_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 20_000;
 const LOG_TAIL_CHARACTERS = 4000;
+const BYTES_PER_KB = 1024;
 
 /** Children that are alive, so that none outlives the benchmarks. */
-const alive = new Set();
+const commands = new Set();
+const services = new Set();
+
+/** Ends a child with all that it started: each is the leader of a group of its own. */
+function killGroup(child) {
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch {
+    // It has just ended.
+  }
+}
+
+/** Ends the commands that run now, and leaves the services. */
+export function killCommands() {
+  commands.forEach(killGroup);
+}
 
 /** Ends every child at once: for an end that cannot wait. */
 export function killAll() {
-  for (const child of alive) child.kill('SIGKILL');
+  killCommands();
+  services.forEach(killGroup);
 }
 
-function follow(child) {
+function follow(child, alive) {
   alive.add(child);
   child.once('exit', () => alive.delete(child));
   return child;
@@ -27,7 +45,7 @@ function follow(child) {
 
 /**
  * Runs a command to its end. Resolves with its output and its time in milliseconds, from starting it to its end.
- * Rejects when it fails, or takes longer than five minutes. With `output: false` what it prints goes to /dev/null.
+ * Rejects when it fails, or takes longer than ten minutes. With `output: false` what it prints goes to /dev/null.
  */
 export async function runCommand(command, args, { cwd, env, input, output = true } = {}) {
   const began = performance.now();
@@ -39,8 +57,9 @@ export async function runCommand(command, args, { cwd, env, input, output = true
       detached: true,
       stdio: [input === undefined ? 'ignore' : 'pipe', output ? 'pipe' : 'ignore', 'pipe'],
     }),
+    commands,
   );
-  const timer = setTimeout(() => child.kill('SIGKILL'), COMMAND_TIMEOUT_MS);
+  const timer = setTimeout(() => killGroup(child), COMMAND_TIMEOUT_MS);
   let stdout = '';
   let stderr = '';
   let ms = 0;
@@ -54,7 +73,7 @@ export async function runCommand(command, args, { cwd, env, input, output = true
   if (code !== 0) {
     throw new Error(`${command} ${args.join(' ')} ended with ${code ?? signal}: ${stderr.trim()}`);
   }
-  return { stdout, ms };
+  return { stdout, stderr, ms };
 }
 
 async function feed(stdin, chunks) {
@@ -68,12 +87,15 @@ export class Service {
   #log = '';
   #name;
 
-  /** Starts it; `name` is for messages. */
-  constructor(name, args) {
+  /** Starts a command; `name` is for messages. */
+  constructor(name, command, args) {
     this.#name = name;
     this.#child = follow(
-      spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] }),
+      spawn(command, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] }),
+      services,
     );
+    // A command that cannot be started is told by `until`.
+    this.#child.once('error', (error) => (this.#log += error.message));
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream
         .setEncoding('utf8')
@@ -84,6 +106,12 @@ export class Service {
   /** Its process id. */
   get pid() {
     return this.#child.pid;
+  }
+
+  /** Resident memory in bytes. */
+  get memory() {
+    const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
+    return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) * BYTES_PER_KB;
   }
 
   get #hasEnded() {
@@ -120,7 +148,7 @@ export class Service {
     if (this.#hasEnded) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_TIMEOUT_MS);
+    const timer = setTimeout(() => killGroup(this.#child), STOP_TIMEOUT_MS);
     await ended.finally(() => clearTimeout(timer));
   }
 }

@@ -1,6 +1,4 @@
 // The repositories that the benchmarks serve: made by git fast-import, the same bytes on every machine.
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { runCommand } from './processes.mjs';
 
 const FILES_PER_FOLDER = 100;
@@ -43,6 +41,20 @@ function* smallFiles(count) {
   }
 }
 
+/** Names alone count: all files have the same few lines. */
+function* manyNames(count) {
+  yield 'blob\nmark :1\ndata 14\nthe same file\n\n';
+  yield* oneCommit(namesOfOneBlob(count));
+}
+
+function* namesOfOneBlob(count) {
+  const PIECE = 1000;
+  for (let first = 0; first < count; first += PIECE) {
+    const indices = Array.from({ length: Math.min(PIECE, count - first) }, (_, at) => first + at);
+    yield indices.map((index) => `M 100644 :1 ${pathOf(index)}\n`).join('');
+  }
+}
+
 function* largeFile(size) {
   yield `M 100644 inline large.bin\ndata ${size}\n`;
   const piece = noise(LARGE_PIECE_BYTES);
@@ -60,44 +72,39 @@ function* oneCommit(files) {
   yield 'done\n';
 }
 
-async function importFiles(directory, files) {
+async function importStream(directory, stream) {
   await runCommand('git', ['init', '-q', '--bare', '-b', 'main', directory]);
   // The server reads the objects without inflating them: what is measured is the way from there.
   await runCommand('git', ['-C', directory, 'config', 'core.compression', '0']);
   await runCommand('git', ['-C', directory, 'config', 'core.bigFileThreshold', '16m']);
-  await runCommand('git', ['-C', directory, 'fast-import', '--quiet', '--done'], { input: oneCommit(files) });
-  return directory;
+  await runCommand('git', ['-C', directory, 'fast-import', '--quiet', '--done'], { input: stream });
 }
 
-/**
- * A repository of `count` small files. Resolves with its folder, the paths of the files, and the URL paths of their
- * blobs on a Mega server.
- */
+/** A repository of `count` small files. Resolves with its folder and the paths of the files. */
 export async function makeSmallFiles(directory, count) {
-  await importFiles(directory, smallFiles(count));
-  const { stdout } = await runCommand('git', ['-C', directory, 'ls-tree', '-r', 'HEAD']);
-  const entries = stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => line.split(/\s+/));
-  return {
-    directory,
-    count,
-    paths: entries.map((entry) => entry[3]),
-    blobs: entries.map((entry) => `/api/v1/file/blob/${entry[2]}`),
-  };
+  await importStream(directory, oneCommit(smallFiles(count)));
+  return { directory, count, paths: Array.from({ length: count }, (_, index) => pathOf(index)) };
+}
+
+/** As `makeSmallFiles`, but all files have the same content: up to a million of them, within seconds. */
+export async function makeManyNames(directory, count) {
+  await importStream(directory, manyNames(count));
+  return { directory, count };
 }
 
 /** A repository of one file, `large.bin`, that does not compress. */
 export async function makeLargeFile(directory, size) {
-  await importFiles(directory, largeFile(size));
+  await importStream(directory, oneCommit(largeFile(size)));
   const { stdout } = await runCommand('git', ['-C', directory, 'rev-parse', 'HEAD:large.bin']);
   return { directory, size, path: 'large.bin', blob: `/api/v1/file/blob/${stdout.trim()}` };
 }
 
-/** Writes a list for the client; returns its path. */
-export function writeList(folder, name, lines) {
-  const path = join(folder, name);
-  writeFileSync(path, `${lines.join('\n')}\n`);
-  return path;
+/** A repository of the files that `names` names in `folder`, folders with all that is in them. */
+export async function makeFromFiles(directory, folder, names) {
+  const git = ['--git-dir', directory, '--work-tree', folder];
+  const identity = ['-c', 'user.name=Bench', '-c', 'user.email=bench@localhost'];
+  await runCommand('git', ['init', '-q', '--bare', '-b', 'main', directory]);
+  await runCommand('git', [...git, 'add', '--', ...names], { cwd: folder });
+  await runCommand('git', [...git, ...identity, 'commit', '-q', '-m', 'bench'], { cwd: folder });
+  return { directory };
 }

@@ -1,14 +1,21 @@
-// What a case runs on: repositories, servers and daemons made on demand, in one temporary folder that goes away.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+// What a case runs on: repositories, servers, clients and caches, made on demand in one folder that goes away.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Daemon, startServer } from './daemon.mjs';
-import { killAll, runCommand, Service } from './processes.mjs';
-import { makeLargeFile, makeSmallFiles, writeList } from './repositories.mjs';
+import { performance } from 'node:perf_hooks';
+import { startServer } from './daemon.mjs';
+import { abortAt, abortBelow, detachBelow } from './mounts.mjs';
+import { killAll, killCommands, runCommand, Service } from './processes.mjs';
+import { makeFromFiles, makeLargeFile, makeManyNames, makeSmallFiles } from './repositories.mjs';
 
 const clientScript = join(import.meta.dirname, 'client.mjs');
+const mapScript = join(import.meta.dirname, 'map-file.py');
 const proxyScript = join(import.meta.dirname, 'latency-proxy.mjs');
 const FADVISE =
   'import os,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\nos.posix_fadvise(fd,0,0,os.POSIX_FADV_DONTNEED)';
+
+/** What takes longer is given up: a step is one turn of one contender. */
+const DEADLINES = { stepMs: 300_000, caseMs: 1_800_000 };
+const QUICK_DEADLINES = { stepMs: 60_000, caseMs: 300_000 };
 
 /** Whether this process may empty the kernel's caches. */
 function probeCaches() {
@@ -22,32 +29,37 @@ function probeCaches() {
 
 /** The stage. `close` it at the end, whatever happened. */
 export class Stage {
+  /** The folder in which everything happens. */
+  folder;
   /** A short run, with less of everything. */
   quick;
+  /** Who is measured. */
+  contenders;
+  /** Where the daemons leave their CPU profiles, if anywhere. */
+  profile;
+  /** Takes a line about what is going on. */
+  log;
   /** Whether caches can be emptied, so that "cold" is cold on the local disk, too. */
   canDropCaches = probeCaches();
-  #folder;
-  #profile;
-  #log;
+  /** Whether `close` was called. */
+  isClosing = false;
   #made = new Map();
   #running = new Set();
   #count = 0;
+  #caseEnds = Number.POSITIVE_INFINITY;
+  #entered;
 
-  constructor({ parent, quick, profile, log }) {
-    this.#folder = mkdtempSync(join(parent, 'scorpio-bench-'));
+  constructor({ folder, quick, contenders, profile, log }) {
+    this.folder = folder;
     this.quick = quick;
-    this.#profile = profile;
-    this.#log = log;
-  }
-
-  /** The temporary folder. */
-  get folder() {
-    return this.#folder;
+    this.contenders = contenders;
+    this.profile = profile;
+    this.log = log;
   }
 
   /** A path for something new. */
   fresh(name) {
-    return join(this.#folder, `${name}-${++this.#count}`);
+    return join(this.folder, `${name}-${++this.#count}`);
   }
 
   /** A new, empty folder. */
@@ -62,79 +74,78 @@ export class Stage {
     return this.#made.get(key);
   }
 
-  /** A repository of `count` small files, and a server over it. */
+  /** Makes a repository, and a server over it, once for all cases. */
+  #repository(what, make) {
+    return this.#once(what, async () => {
+      this.log(`making a repository of ${what}`);
+      const repository = await make(this.fresh('repository'));
+      const server = await startServer(repository.directory);
+      this.#running.add(server);
+      return { ...repository, url: server.url };
+    });
+  }
+
+  /** A repository of `count` small files. */
   smallFiles(count) {
-    return this.#once(`small ${count}`, async () => {
-      this.#log(`making a repository of ${count} files`);
-      const repository = await makeSmallFiles(this.fresh('repository'), count);
-      return { ...repository, url: await this.#serve(repository.directory) };
-    });
+    return this.#repository(`${count} files`, (directory) => makeSmallFiles(directory, count));
   }
 
-  /** A repository of one large file, and a server over it. */
+  /** A repository of `count` names of one small file. */
+  manyNames(count) {
+    return this.#repository(`${count} names`, (directory) => makeManyNames(directory, count));
+  }
+
+  /** A repository of one large file. */
   largeFile(size) {
-    return this.#once(`large ${size}`, async () => {
-      this.#log(`making a repository of one file of ${size / 2 ** 20} MiB`);
-      const repository = await makeLargeFile(this.fresh('repository'), size);
-      return { ...repository, url: await this.#serve(repository.directory) };
+    return this.#repository(`one file of ${size / 2 ** 20} MiB`, (directory) =>
+      makeLargeFile(directory, size),
+    );
+  }
+
+  /** A repository of files from a folder of the local disk. */
+  someFiles(folder, names) {
+    return this.#repository(`files of ${folder}`, (directory) => makeFromFiles(directory, folder, names));
+  }
+
+  /** A proxy in front of a server, so many milliseconds away; resolves with its URL. */
+  slowly(url, roundTripMs) {
+    return this.#once(`proxy ${url} ${roundTripMs}`, async () => {
+      const args = [proxyScript, new URL(url).port, String(roundTripMs)];
+      const proxy = new Service('the proxy', process.execPath, args);
+      this.#running.add(proxy);
+      return proxy.firstLine();
     });
   }
 
-  async #serve(directory) {
-    const server = await startServer(directory);
-    this.#running.add(server);
-    return server.url;
-  }
-
-  /** A proxy in front of a server; resolves with its URL. */
-  async slowly(url, roundTripMs) {
-    const proxy = new Service('the proxy', [proxyScript, new URL(url).port, String(roundTripMs)]);
-    this.#running.add(proxy);
-    return proxy.firstLine();
-  }
-
-  /** The files of a repository in a folder of the local disk, written out. */
+  /** The files of a repository in a folder of the local disk. Nobody writes there. */
   localCopy(repository) {
     return this.#once(`copy ${repository.directory}`, async () => {
       const target = this.freshFolder('local');
-      await runCommand('sh', [
-        '-c',
-        'git -C "$0" archive HEAD | tar -x -C "$1"',
-        repository.directory,
-        target,
-      ]);
+      const extract = 'git -C "$0" archive HEAD | tar -x -C "$1"';
+      await runCommand('sh', ['-c', extract, repository.directory, target]);
       return target;
     });
   }
 
-  /**
-   * Runs `use` with a daemon and a mount; with `folder`, what a daemon there fetched before is still there. Both are
-   * gone afterwards.
-   */
-  async withMount({ url, path = '/', folder = this.fresh('daemon') }, use) {
-    const daemon = await this.startDaemon(url, folder);
-    const mountpoint = this.freshFolder('mount');
-    try {
-      await daemon.mount(mountpoint, path);
-      const result = await use(mountpoint, daemon);
-      await daemon.unmount();
-      return result;
-    } finally {
-      await this.stopDaemon(daemon);
-    }
+  /** A contender's place for a tree, mounted. `leave` it at the end. */
+  async enter(contender, tree, options) {
+    const place = await this.prepare(contender, tree, options);
+    await place.mount();
+    return place;
   }
 
-  /** Starts a daemon that `close` stops at the latest. */
-  async startDaemon(url, folder = this.fresh('daemon')) {
-    const daemon = await Daemon.start({ url, folder, profile: this.#profile });
-    this.#running.add(daemon);
-    return daemon;
+  /** As `enter`, but all that comes before mounting alone. */
+  async prepare(contender, tree, options) {
+    const place = await contender.prepare(this, tree, options);
+    this.#running.add(place);
+    this.#entered = place;
+    return place;
   }
 
-  /** Stops one. */
-  async stopDaemon(daemon) {
-    this.#running.delete(daemon);
-    await daemon.stop();
+  /** Unmounts a place, ends who served it, and removes what it wrote. */
+  async leave(place) {
+    await place.stop();
+    this.#running.delete(place);
   }
 
   /** Lets a client do an operation; resolves with its milliseconds. */
@@ -146,6 +157,12 @@ export class Stage {
     return JSON.parse(stdout).ms;
   }
 
+  /** Milliseconds of copying a whole file out of a mapping. */
+  async readMapped(file) {
+    const { stdout } = await runCommand('python3', [mapScript, file]);
+    return Number(stdout);
+  }
+
   /** Milliseconds of a command, whose output is discarded. */
   async time(command, args, options) {
     return (await runCommand(command, args, { ...options, output: false })).ms;
@@ -153,12 +170,14 @@ export class Stage {
 
   /** Writes a list for the client; returns its path. */
   list(lines) {
-    return writeList(this.#folder, `list-${++this.#count}`, lines);
+    const path = this.fresh('list');
+    writeFileSync(path, `${lines.join('\n')}\n`);
+    return path;
   }
 
   /** Waits until what was written is on the disk, so that it does not slow down what comes next. */
   async flush() {
-    await runCommand('sync', ['-f', this.#folder]);
+    await runCommand('sync', ['-f', this.folder]);
   }
 
   /** Empties the kernel's caches of files, names and attributes, where that is allowed. */
@@ -177,23 +196,47 @@ export class Stage {
     rmSync(path, { recursive: true, force: true });
   }
 
-  /** Stops everything, detaches what is still mounted, and removes the folder. */
+  /** Detaches what is mounted below a folder. */
+  async detachBelow(folder) {
+    await detachBelow(folder);
+  }
+
+  /** A case begins: its deadline counts from now. */
+  beginCase() {
+    this.#caseEnds = performance.now() + this.#deadlines.caseMs;
+  }
+
+  /** A step of a case begins. */
+  beginStep() {
+    if (this.isClosing) throw new Error('stopping');
+    this.#entered = undefined;
+  }
+
+  /** How long the step that begins may take, in milliseconds. */
+  get stepDeadlineMs() {
+    return Math.max(0, Math.min(this.#deadlines.stepMs, this.#caseEnds - performance.now()));
+  }
+
+  get #deadlines() {
+    return this.quick ? QUICK_DEADLINES : DEADLINES;
+  }
+
+  /** Ends what hangs: the commands that run, and every request to the mount of `place`, by default the last one made. */
+  endHanging(place = this.#entered) {
+    killCommands();
+    if (place !== undefined) abortAt(place.root);
+  }
+
+  /** Stops everything and detaches what is still mounted. The folder stays. */
   async close() {
+    this.isClosing = true;
+    killCommands();
+    abortBelow(this.folder);
     const stopping = [...this.#running].reverse().map((part) => part.stop());
     this.#running.clear();
     await Promise.allSettled(stopping);
     killAll();
-    await this.#detachLeftovers();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-
-  /** Removing the folder must not reach into a mount. */
-  async #detachLeftovers() {
-    const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[4] ?? '');
-    for (const mountpoint of mounts.filter((path) => path.startsWith(`${this.#folder}/`))) {
-      await runCommand('umount', ['-l', mountpoint]);
-    }
+    // Removing the folder must not reach into a mount.
+    await detachBelow(this.folder);
   }
 }

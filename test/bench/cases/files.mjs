@@ -1,37 +1,43 @@
-// open, read and close of many small files.
-import { row } from '../rows.mjs';
+// stat, and open, read and close, of many small files that the kernel knows.
+import { compare } from '../comparison.mjs';
+import { row } from '../row.mjs';
+import { atMostTimes } from '../targets.mjs';
 
-/** Cold through the server once, from the store of a new mount once, then as long as the kernel remembers. */
+const TARGET_TIMES = 1.3;
+
+/**
+ * Every contender has read all files once before the first sample. The first stat after a file came from the daemon asks
+ * for its time of access, so it has a row of its own.
+ */
 export async function files(stage) {
-  const repository = await stage.smallFiles(stage.quick ? 20_000 : 100_000);
-  const count = stage.quick ? 2000 : 10_000;
-  const local = await stage.localCopy(repository);
+  const repository = await stage.smallFiles(stage.quick ? 10_000 : 100_000);
+  const count = stage.quick ? 2000 : 50_000;
   const list = stage.list(repository.paths.slice(0, count));
-  const read = (root) => stage.client('readFiles', { root, list });
-  const warms = stage.quick ? 3 : 5;
-
-  await stage.dropCaches();
-  const localCold = [await read(local)];
-  const localWarm = [];
-  for (let turn = 0; turn < warms; turn++) localWarm.push(await read(local));
-
-  const folder = stage.fresh('daemon');
-  const first = [];
-  const stored = [];
-  const warm = [];
-  await stage.withMount({ url: repository.url, folder }, async (mountpoint) => {
-    first.push(await read(mountpoint));
-    for (let turn = 0; turn < warms; turn++) warm.push(await read(mountpoint));
+  const target = atMostTimes(TARGET_TIMES);
+  const coldRead = row(`open, read, close of ${count} files, new mount`, { readme: true });
+  const firstStat = row(`stat of ${count} files, after it`);
+  const stat = row(`stat of ${count} files, again`, { target, readme: true });
+  const read = row(`open, read, close of ${count} files, again`, { target, readme: true });
+  const rows = [coldRead, firstStat, stat, read];
+  await compare(stage, rows, {
+    turns: 3,
+    begin: async (contender) => {
+      const place = await stage.enter(contender, repository);
+      // Fetching is measured elsewhere.
+      await stage.client('readFiles', { root: place.root, list });
+      return place;
+    },
+    sample: async (place, record) => {
+      const of = { root: place.root, list };
+      await place.remount();
+      await stage.dropCaches();
+      record(coldRead, await stage.client('readFiles', of));
+      record(firstStat, await stage.client('statFiles', of));
+      for (let again = 0; again < 2; again++) {
+        record(stat, await stage.client('statFiles', of));
+        record(read, await stage.client('readFiles', of));
+      }
+    },
   });
-  await stage.dropCaches();
-  await stage.withMount({ url: repository.url, folder }, async (mountpoint) => {
-    stored.push(await read(mountpoint));
-  });
-  stage.remove(folder);
-  const title = `open, read, close of ${count} files`;
-  return [
-    row(`${title}, first time, from the server`, first, 'local disk, cold', localCold),
-    row(`${title}, new mount, stored`, stored, 'local disk, cold', localCold),
-    row(`${title}, again`, warm, 'local disk, warm', localWarm),
-  ];
+  return rows;
 }

@@ -1,32 +1,34 @@
-// git in a mounted folder: a new repository over everything that is there.
-import { row } from '../rows.mjs';
+// git in a folder: a new repository over everything that is there, and its state.
+import { join } from 'node:path';
+import { compare } from '../comparison.mjs';
+import { row } from '../row.mjs';
+import { fasterThan } from '../targets.mjs';
 
-const STEPS = [
-  { title: 'git init', args: ['init', '-q', '.'] },
-  { title: 'git add -A', args: ['-c', 'core.looseCompression=0', 'add', '-A'] },
-  { title: 'git status', args: ['status', '--porcelain'] },
-  { title: 'git status, again', args: ['status', '--porcelain'] },
-];
-
-/** Each step once, on files that are fetched already. */
+/** All files are stored and were read before; every turn makes the repository anew. */
 export async function git(stage) {
-  const repository = await stage.smallFiles(stage.quick ? 1000 : 100_000);
-  const path = '/part-00';
-  const count = repository.paths.filter((name) => name.startsWith('part-00/')).length;
-  const measure = async (root) => {
-    const times = [];
-    for (const { args } of STEPS) times.push(await stage.time('git', args, { cwd: root }));
-    return times;
-  };
-  // A copy of its own: git writes into it.
-  const local = stage.freshFolder('git');
-  const tar = 'git -C "$0" archive HEAD:part-00 | tar -x -C "$1"';
-  await stage.time('sh', ['-c', tar, repository.directory, local]);
-  const disk = await measure(local);
-  const mount = await stage.withMount({ url: repository.url, path }, async (root) => {
-    // Fetching is measured elsewhere.
-    await stage.time('sh', ['-c', 'find "$0" -type f -exec cat {} +', root]);
-    return measure(root);
+  const count = stage.quick ? 1000 : 10_000;
+  const repository = await stage.smallFiles(count);
+  const target = fasterThan('fuse-overlayfs');
+  const add = row(`git add of ${count} files`, { readme: true });
+  const status = row(`git status, ${count} files`, { target, readme: true });
+  const again = row(`git status, ${count} files, again`, { target, readme: true });
+  const rows = [add, status, again];
+  const inside = (root, ...args) => stage.time('git', args, { cwd: root });
+  await compare(stage, rows, {
+    turns: 3,
+    begin: async (contender) => {
+      const place = await stage.enter(contender, repository, { writable: true });
+      await stage.time('sh', ['-c', 'find "$0" -type f -exec cat {} +', place.root]);
+      return place;
+    },
+    sample: async ({ root }, record) => {
+      await inside(root, 'init', '-q', '.');
+      await stage.flush();
+      record(add, await inside(root, '-c', 'core.looseCompression=0', 'add', '-A'));
+      record(status, await inside(root, 'status', '--porcelain'));
+      record(again, await inside(root, 'status', '--porcelain'));
+      await stage.time('rm', ['-rf', join(root, '.git')]);
+    },
   });
-  return STEPS.map(({ title }, at) => row(`${title}, ${count} files`, [mount[at]], 'local disk', [disk[at]]));
+  return rows;
 }

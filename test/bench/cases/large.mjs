@@ -1,77 +1,68 @@
-// Reading one large file, from its start to its end and in random pages.
+// Reading one large file: from the server, from the store, from the kernel's cache; in order, in random pages, mapped.
 import { join } from 'node:path';
-import { row } from '../rows.mjs';
+import { compare, compareAfresh } from '../comparison.mjs';
+import { row } from '../row.mjs';
+import { atLeastSpeed } from '../targets.mjs';
 
 const MIB = 2 ** 20;
+const TARGET_SPEED = 0.9;
 
-/** The baseline of what is read from a cache is the same file, cached, on the local disk. */
+/** Nothing is stored; the local disk's part is to copy the file from the same server. */
+async function readFirst(stage, repository, entry) {
+  await compareAfresh(stage, [entry], {
+    turns: 3,
+    contenders: stage.contenders.filter(({ kind }) => kind !== 'peer'),
+    sample: async (contender, record) => {
+      if (contender.kind === 'local') {
+        const copy = stage.fresh('download');
+        const url = repository.url + repository.blob;
+        record(entry, await stage.client('download', { url, file: copy }));
+        stage.remove(copy);
+        return;
+      }
+      const place = await stage.enter(contender, repository);
+      record(entry, await stage.client('readThrough', { file: join(place.root, repository.path) }));
+      await stage.leave(place);
+    },
+  });
+}
+
+/** "Uncached" is what the mount holds no pages of, while the disk under it does. */
 export async function large(stage) {
   const size = (stage.quick ? 64 : 512) * MIB;
   const repository = await stage.largeFile(size);
-  const samples = stage.quick ? 2 : 4;
   const pages = { size, count: stage.quick ? 5000 : 20_000 };
-  const localFile = join(await stage.localCopy(repository), repository.path);
   const name = `${size / MIB} MiB`;
-  const through = (file) => stage.client('readThrough', { file });
-  const results = { first: [], download: [] };
+  const target = atLeastSpeed(TARGET_SPEED);
+  const first = row(`read ${name} from the server (local: copy over HTTP)`, { readme: true });
+  const cold = row(`read ${name}, stored, all caches empty`);
+  const uncached = row(`read ${name}, stored, not cached by the mount`, { readme: true });
+  const again = row(`read ${name}, again`, { target, readme: true });
+  const random = row(`${pages.count} random pages of it, again`, { target, readme: true });
+  const mapped = row('copy it out of a mapping, again', { target });
+  await readFirst(stage, repository, first);
 
-  for (let turn = 0; turn < (stage.quick ? 1 : 2); turn++) {
-    const copy = stage.fresh('download');
-    results.download.push(
-      await stage.client('download', { url: repository.url + repository.blob, file: copy }),
-    );
-    stage.remove(copy);
-    const folder = stage.fresh('daemon');
-    await stage.withMount({ url: repository.url, folder }, async (mountpoint) => {
-      results.first.push(await through(join(mountpoint, repository.path)));
-    });
-    stage.remove(folder);
-  }
-
-  const reads = await stage.withMount({ url: repository.url }, async (mountpoint) => {
-    const file = join(mountpoint, repository.path);
-    await through(file);
-    const measured = {};
-    for (const [place, target] of [
-      ['local', localFile],
-      ['mount', file],
-    ]) {
-      const of = { cold: [], uncached: [], cached: [], pages: [], coldPages: [] };
-      for (let turn = 0; turn < samples; turn++) {
-        await stage.dropCaches();
-        of.cold.push(await through(target));
-        if (place === 'mount') {
-          // The pages of the stored file stay: the daemon has to copy, and nothing has to come from the disk.
-          await stage.dropFile(target);
-          of.uncached.push(await through(target));
-          await stage.dropFile(target);
-          of.coldPages.push(await stage.client('readPages', { file: target, ...pages }));
-          await through(target);
-        }
-        of.cached.push(await through(target));
-        of.pages.push(await stage.client('readPages', { file: target, ...pages }));
-      }
-      measured[place] = of;
-    }
-    return measured;
+  const stored = [cold, uncached, again, random, mapped];
+  await compare(stage, stored, {
+    turns: stage.quick ? 3 : 5,
+    begin: async (contender) => {
+      const place = await stage.enter(contender, repository);
+      await stage.client('readThrough', { file: join(place.root, repository.path) });
+      return place;
+    },
+    sample: async (place, record, contender) => {
+      const file = join(place.root, repository.path);
+      const through = () => stage.client('readThrough', { file });
+      await stage.dropCaches();
+      record(cold, await through());
+      // On the local disk there is one cache only: its file stays there.
+      if (contender.kind !== 'local') await stage.dropFile(file);
+      record(uncached, await through());
+      record(again, await through());
+      record(random, await stage.client('readPages', { file, ...pages }));
+      record(mapped, await stage.readMapped(file));
+      await stage.dropFile(file);
+    },
   });
-  const { mount, local } = reads;
-  return [
-    row(`first read of ${name}, from the server`, results.first, 'copying it over HTTP', results.download),
-    row(`read of ${name}, stored, all caches empty`, mount.cold, 'local disk, cold', local.cold),
-    row(
-      `read of ${name}, stored, in the cache of the disk only`,
-      mount.uncached,
-      'local disk, warm',
-      local.cached,
-    ),
-    row(`read of ${name}, again`, mount.cached, 'local disk, warm', local.cached),
-    row(
-      `${pages.count} random pages, in the cache of the disk only`,
-      mount.coldPages,
-      'local disk, warm',
-      local.pages,
-    ),
-    row(`${pages.count} random pages, again`, mount.pages, 'local disk, warm', local.pages),
-  ];
+  return [first, ...stored];
 }

@@ -1,42 +1,41 @@
 // From asking for a mount to the listing of its root: must not depend on the size of the repository.
-import { timeToFirstListing } from '../daemon.mjs';
-import { row } from '../rows.mjs';
+import { compareAfresh } from '../comparison.mjs';
+import { row } from '../row.mjs';
+import { below } from '../targets.mjs';
+
+const FEW = 1000;
+const TARGET_MS = 300;
 
 /** Every sample has a daemon that never fetched anything; starting that is not measured. */
 export async function mount(stage) {
-  const sizes = [1000, stage.quick ? 20_000 : 100_000];
-  const samples = stage.quick ? 3 : 7;
-  const results = new Map(sizes.map((count) => [count, []]));
-  for (const count of sizes) await stage.smallFiles(count);
-  for (let turn = 0; turn < samples; turn++) {
-    for (const count of sizes) {
-      const { url } = await stage.smallFiles(count);
-      const daemon = await stage.startDaemon(url);
-      results.get(count).push(await timeToFirstListing(daemon, stage.freshFolder('mount')));
-      await stage.stopDaemon(daemon);
-    }
-  }
-  const node = [];
-  for (let turn = 0; turn < samples; turn++) node.push(await stage.time(process.execPath, ['-e', '0']));
-  const [few, many] = sizes.map((count) => results.get(count));
-  return [
-    row(
-      `\`scorpio mount\` to the first ls, ${sizes[1]} files`,
-      many.map(({ total }) => total),
-      `the same, ${sizes[0]} files`,
-      few.map(({ total }) => total),
-    ),
-    row(
-      '  of which the ls',
-      many.map(({ listing }) => listing),
-      'the same, 1000 files',
-      few.map(({ listing }) => listing),
-    ),
-    row(
-      `\`scorpio mount\` to the first ls, ${sizes[0]} files`,
-      few.map(({ total }) => total),
-      'node -e 0',
-      node,
-    ),
+  const count = stage.quick ? 20_000 : 1_000_000;
+  const target = below(TARGET_MS);
+  const sizes = [
+    {
+      tree: await stage.smallFiles(FEW),
+      row: row(`mount to first ls, ${FEW} files`, { target, readme: true }),
+    },
+    // An export of so many files is no part of what is measured, so the peers have none.
+    {
+      tree: await stage.manyNames(count),
+      row: row(`mount to first ls, ${count} files`, { target, readme: true }),
+      kinds: ['scorpio'],
+    },
   ];
+  const rows = sizes.map((size) => size.row);
+  for (const { tree, row: entry, kinds = ['scorpio', 'peer'] } of sizes) {
+    await compareAfresh(stage, [entry], {
+      turns: stage.quick ? 3 : 7,
+      contenders: stage.contenders.filter(({ kind }) => kinds.includes(kind)),
+      sample: async (contender, record) => {
+        const place = await stage.prepare(contender, tree);
+        const began = performance.now();
+        await place.mount();
+        await stage.time('ls', [place.root]);
+        record(entry, performance.now() - began);
+        await stage.leave(place);
+      },
+    });
+  }
+  return rows;
 }

@@ -1,0 +1,43 @@
+// Who is measured: the columns of the table, from left to right.
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { local } from './local.mjs';
+import { fuseOverlayfs, unionfsFuse } from './peer.mjs';
+import { scorpio } from './scorpio.mjs';
+
+const peers = [fuseOverlayfs, unionfsFuse];
+
+/** Programs of the peers, and the Debian package of each. */
+export const peerPrograms = Object.fromEntries(
+  peers.map(({ command, debianPackage }) => [command, debianPackage]),
+);
+
+/** Scorpio as it is without any configuration, then its other ways to the kernel. */
+const ways = [
+  scorpio('scorpio', 'Scorpio', {}),
+  scorpio('fuse-native', 'Scorpio, fuse-native', { fuse_binding: 'fuse-native' }),
+];
+
+/** Keys of the configuration that the built program knows. */
+async function knownKeys(root) {
+  const { CONFIG_KEYS } = await import(pathToFileURL(join(root, 'dist', 'config', 'keys.js')).href);
+  return new Set(CONFIG_KEYS.map(({ flat }) => flat));
+}
+
+/** Ids of all contenders. */
+export const contenderIds = [local, ...ways, ...peers].map(({ id }) => id);
+
+/**
+ * The contenders that are wanted and can run here. The local disk is always among them: the ratios need it.
+ * `hasProgram` tells whether a program is installed.
+ */
+export async function chooseContenders({ root, wanted = contenderIds, hasProgram }) {
+  const known = await knownKeys(root);
+  const can = (contender) =>
+    contender.kind === 'peer'
+      ? hasProgram(contender.command)
+      : Object.keys(contender.settings ?? {}).every((key) => known.has(key));
+  return [local, ...ways, ...peers].filter(
+    (contender) => contender === local || (wanted.includes(contender.id) && can(contender)),
+  );
+}
