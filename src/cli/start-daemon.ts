@@ -19,6 +19,7 @@ const POLL_INTERVAL_MS = 50;
 const RIVAL_TIMEOUT_MS = 5000;
 const PROBE_TIMEOUT_MS = 1000;
 const TAIL_LINES = 15;
+const LEAST_HEAP_MB = 256;
 
 const LAUNCHER = fileURLToPath(new URL('../../bin/scorpio.js', import.meta.url));
 
@@ -74,12 +75,26 @@ async function isLocked(path: string): Promise<boolean> {
   return file !== undefined && locks.includes(`:${file.ino} `);
 }
 
+/**
+ * Limit of Node's heap. The budget is kept long before; the limit is above what it leaves to the heap, since reaching it
+ * ends the process.
+ */
+function heapMegabytes(budget: number): number {
+  return Math.max(LEAST_HEAP_MB, Math.round(budget / 2 ** 20));
+}
+
 async function spawnDaemon(context: CliContext, logFile: string): Promise<ChildProcess> {
   const log = await open(logFile, 'a', 0o600);
   try {
     const child = spawn(
       process.execPath,
-      [LAUNCHER, 'serve', '--background', ...(await daemonArguments(context))],
+      [
+        `--max-old-space-size=${heapMegabytes(context.config.memoryBudget)}`,
+        LAUNCHER,
+        'serve',
+        '--background',
+        ...(await daemonArguments(context)),
+      ],
       {
         detached: true,
         stdio: ['ignore', log.fd, log.fd],

@@ -32,6 +32,8 @@ export interface Config {
   readonly fetchMaxRetries: number;
   /** Requests at once. */
   readonly fetchConcurrency: number;
+  /** What the serving process may take, in bytes. */
+  readonly memoryBudget: number;
   /** Let other users into the mounts; undefined: as root yes, else no. */
   readonly allowOther: boolean | undefined;
 }

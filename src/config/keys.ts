@@ -135,6 +135,16 @@ const server: readonly ConfigKey[] = [
     description:
       'Where the daemon listens. Whoever reaches it can mount and unmount: keep it on a loopback address.',
   },
+  {
+    flat: 'memory_budget',
+    section: 'server',
+    short: 'memory_budget',
+    type: 'u64',
+    default: '536870912',
+    min: 16_777_216,
+    description:
+      'Memory that the daemon may take for all mounts together; bytes. Near it, the kernel is asked to forget files that nothing uses. Node alone takes about 100 MB.',
+  },
 ];
 
 const dicfuse: readonly ConfigKey[] = [

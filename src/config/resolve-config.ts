@@ -41,6 +41,7 @@ export function resolveConfig(settings: Settings): Config {
     connectTimeoutSecs: number('dicfuse_connect_timeout_secs', MAX_TIMEOUT_SECS),
     fetchMaxRetries: Math.max(1, number('dicfuse_fetch_dir_max_retries', Number.MAX_SAFE_INTEGER)),
     fetchConcurrency: number('fetch_file_thread', MAX_REQUESTS_AT_ONCE),
+    memoryBudget: number('memory_budget', Number.MAX_SAFE_INTEGER),
     allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
   };
 }

@@ -9,6 +9,7 @@ import { detachMount } from '../mount/dead-mount.ts';
 import { createLocalMountHost } from '../mount/local-mount-host.ts';
 import type { MountHost } from '../mount/mount-host.ts';
 import { MountRegistry } from '../mount/registry.ts';
+import { MemoryBudget } from '../overlay/memory-budget.ts';
 import { createLazyObjects } from '../objects/lazy-objects.ts';
 import { openObjectStore } from '../objects/object-store.ts';
 import { createMegaUpstream } from '../upstream/mega/mega-upstream.ts';
@@ -136,6 +137,7 @@ function openHost(config: Config, log: Logger, closers: Closer[]): MountHost {
     upstream,
     objects,
     mountFilesystem: mountKernel,
+    memory: new MemoryBudget(config.memoryBudget),
     traffic: () => ({ fetchedBytes: upstream.counters.bytesReceived, requests: upstream.counters.requests }),
     rules: {
       reserved: [config.storePath, config.upperRoot, config.clRoot],

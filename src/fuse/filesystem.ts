@@ -268,6 +268,13 @@ export interface KernelNotifier {
   invalidateInode(ino: number, offset: number, length: number): void;
   /** The entry `name` of folder `parent` changed or went away. */
   invalidateEntry(parent: number, name: string): void;
+  /**
+   * Asks the kernel to let go of inodes that nothing uses just now; `forget` follows for those that it let go. Resolves,
+   * when it has looked at all of them, with whether it can do that at all (Linux 6.18). Absent where the binding cannot.
+   */
+  prune?(inos: readonly number[]): Promise<boolean>;
+  /** Resolves when everything said before has reached the kernel; absent where nothing does. */
+  delivered?(): Promise<void>;
   /** Whether `open` may be refused with ENOSYS; absent for no. Known from the first request on. */
   readonly mayOmitOpen?: boolean;
   /** How files are handed to the kernel; absent where it cannot read and write by itself. Known as above. */

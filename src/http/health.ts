@@ -12,5 +12,19 @@ export function addHealthRoute(app: FastifyInstance, services: HttpServices): vo
     store_path: services.storePath,
     server: services.server,
     pid: process.pid,
+    memory: memoryOf(services),
   }));
+}
+
+/** Memory of the serving process, in bytes, and what is behind it. */
+function memoryOf({ registry }: HttpServices): Record<string, number> | null {
+  const memory = registry.memory();
+  if (memory === undefined) return null;
+  return {
+    budget_bytes: memory.budget,
+    resident_bytes: memory.resident,
+    held_bytes: memory.held,
+    inodes: memory.inodes,
+    evicted_inodes: memory.evicted,
+  };
 }

@@ -6,6 +6,7 @@ import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
 import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
+import type { MemoryBudget } from '../overlay/memory-budget.ts';
 import { createOverlay } from '../overlay/overlay.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import type { Snapshot, Upstream } from '../upstream/upstream.ts';
@@ -14,8 +15,16 @@ import type { Logger } from '../util/logger.ts';
 import { isWithin } from '../util/path-within.ts';
 import { clearDeadMount, detachMount } from './dead-mount.ts';
 import { MountError } from './mount-error.ts';
-import type { MountEnd, MountHost, MountReport, MountSnapshot, MountSpec } from './mount-host.ts';
+import type {
+  MountEnd,
+  MountHost,
+  MountMemory,
+  MountReport,
+  MountSnapshot,
+  MountSpec,
+} from './mount-host.ts';
 import { describeMountUsers, findMountUsers } from './mount-users.ts';
+import { findPathsInUse } from './paths-in-use.ts';
 import {
   checkMountpoint,
   makeMountpoint,
@@ -36,6 +45,8 @@ export interface LocalMountHostOptions {
   readonly upstream: Upstream;
   readonly objects: ObjectSource;
   readonly mountFilesystem: MountFilesystem;
+  /** What all mounts share of the memory; default: no limit. */
+  readonly memory?: MemoryBudget;
   /** What the upstream has transferred so far. */
   readonly traffic: () => { readonly fetchedBytes: number; readonly requests: number };
   readonly rules: MountpointRules;
@@ -138,6 +149,10 @@ class LocalMountHost implements MountHost {
     };
   }
 
+  memory(): MountMemory | undefined {
+    return this.#options.memory?.report();
+  }
+
   onEnded(listener: (id: string, end: MountEnd) => void): void {
     this.#listeners.push(listener);
   }
@@ -226,7 +241,7 @@ class LocalMountHost implements MountHost {
     spec: MountSpec,
     parts: { layer: Layer; snapshot: Snapshot; mountpoint: string; owns: boolean },
   ): Promise<void> {
-    const { mountFilesystem, log } = this.#options;
+    const { mountFilesystem, memory, log } = this.#options;
     const { layer, mountpoint, snapshot } = parts;
     const { upperDir, workDir, uid, gid } = spec;
     const madeUpper = await makeUpper(spec);
@@ -234,7 +249,17 @@ class LocalMountHost implements MountHost {
     let fuse: FuseMount;
     try {
       fuse = await mountFilesystem(
-        (notifier) => createOverlay({ layer, upperDir, workDir, uid, gid, notifier }),
+        (notifier) =>
+          createOverlay({
+            layer,
+            upperDir,
+            workDir,
+            uid,
+            gid,
+            notifier,
+            ...(memory === undefined ? {} : { memory }),
+            findPathsInUse: () => findPathsInUse(mountpoint, spec.allowOther),
+          }),
         {
           mountpoint,
           source: `scorpio:${spec.path}`,

@@ -59,6 +59,19 @@ export interface MountUser {
   readonly use: string;
 }
 
+/** Memory of the serving process; sizes in bytes. */
+export interface MountMemory {
+  /** What the process may take (`memory_budget`). */
+  readonly budget: number;
+  /** Resident size of the process. */
+  readonly resident: number;
+  /** What inodes, listings and names take of it, as far as it is counted. */
+  readonly held: number;
+  readonly inodes: number;
+  /** How many inodes were forgotten to keep the budget, since the process started. */
+  readonly evicted: number;
+}
+
 /** How a mount ended: unmounted by someone, or its session broke and the mount point was cleared. */
 export type MountEnd = 'unmounted' | 'died';
 
@@ -75,6 +88,8 @@ export interface MountHost {
    */
   unmount(id: string, options?: { lazy?: boolean }): Promise<void>;
   report(id: string): MountReport | undefined;
+  /** What all mounts together take of the memory, and may; undefined where that has no limit. */
+  memory(): MountMemory | undefined;
   /** Called when a mount ended that nobody unmounted through this interface. */
   onEnded(listener: (id: string, end: MountEnd) => void): void;
   /** Detaches the dead mount of an earlier process at a mount point, if there is one. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from '../util/logger.ts';
 import { createBringUp, type BringUp } from './bring-up.ts';
 import { MountError } from './mount-error.ts';
-import type { MountHost, MountReport, MountUser } from './mount-host.ts';
+import type { MountHost, MountMemory, MountReport, MountUser } from './mount-host.ts';
 import {
   isAnsweredBy,
   resolveMountRequest,
@@ -125,6 +125,11 @@ export class MountRegistry {
   /** What the side that serves a mount says of it; undefined while it does not serve. */
   report(mountId: string): MountReport | undefined {
     return this.#options.host.report(mountId);
+  }
+
+  /** What all mounts together take of the memory. */
+  memory(): MountMemory | undefined {
+    return this.#options.host.memory();
   }
 
   /**

@@ -8,7 +8,7 @@ import { readDirectory, statAt, statIfPresent, type Stat } from '../util/syscall
 import { DirectoryView, FIRST_COOKIE } from './directory-view.ts';
 import { type DirectoryState, Inode } from './inode.ts';
 import { lowerIno, upperIno } from './inode-numbers.ts';
-import { InodeTable } from './inode-table.ts';
+import { type InodeEvents, InodeTable } from './inode-table.ts';
 import { isWhiteout } from './overlay-format.ts';
 import { need } from './pending.ts';
 import type { UpperLayer } from './upper.ts';
@@ -23,6 +23,8 @@ export interface Owner {
   readonly uid: number;
   readonly gid: number;
 }
+
+const NOBODY: InodeEvents = { grown: () => undefined, shrunk: () => undefined };
 
 const NOTHING_UPPER = {
   names: new Map<string, number>() as ReadonlyMap<string, number>,
@@ -50,19 +52,18 @@ export class OverlayCore {
   /** Grows from time to time; folders note by it when they were used. */
   clock = 0;
 
-  /** `onGrowth` is called for each inode that is added. */
   constructor(
     layer: Layer,
     upper: UpperLayer,
     owner: Owner,
     notifier: KernelNotifier | undefined,
-    onGrowth: () => void = () => undefined,
+    events: InodeEvents = NOBODY,
   ) {
     this.layer = layer;
     this.upper = upper;
     this.owner = owner;
     this.notifier = notifier;
-    this.inodes = new InodeTable(upper, onGrowth);
+    this.inodes = new InodeTable(upper, events);
     const root = new Inode(1, S_IFDIR, { parent: undefined, name: '', lower: layer.root, upper: true });
     if (upper.format.read(upper.folder(root), '').opaque) root.lower = undefined;
     root.lookups = 1;

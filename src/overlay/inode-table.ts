@@ -15,12 +15,23 @@ const FOLDER_BYTES = 650;
 /** What a name of the upper layer takes in the Map of its folder, and in the order of listings. Bytes. */
 const UPPER_NAME_BYTES = 150;
 
+/** What a row of an unchanged file takes, at the usual fill of the table. Bytes. */
+const FILE_BYTES = 36;
+
 /** Where a new object is. */
 export interface InodePlace {
   readonly parent: Inode;
   readonly name: string;
   readonly lower: LayerEntry | undefined;
   readonly upper: boolean;
+}
+
+/** Who is told of changes. */
+export interface InodeEvents {
+  /** An inode was added; called for each, so it must be quick. */
+  grown(): void;
+  /** Much memory was given up. */
+  shrunk(): void;
 }
 
 /**
@@ -30,7 +41,7 @@ export interface InodePlace {
  */
 export class InodeTable {
   readonly #upper: UpperLayer;
-  readonly #onGrowth: () => void;
+  readonly #events: InodeEvents;
   readonly #objects = new Map<number, Inode>();
   readonly #files = new KnownFiles();
   /** Folders that files in the table belong to, by their number there. */
@@ -42,10 +53,9 @@ export class InodeTable {
   #listingBytes = 0;
   #upperNames = 0;
 
-  /** `onGrowth` is called for each object and file that is added, so it must be quick. */
-  constructor(upper: UpperLayer, onGrowth: () => void) {
+  constructor(upper: UpperLayer, events: InodeEvents) {
     this.#upper = upper;
-    this.#onGrowth = onGrowth;
+    this.#events = events;
   }
 
   /** Number of objects and files. */
@@ -83,6 +93,39 @@ export class InodeTable {
       folder: this.#folders[this.#files.folderAt(slot)] as Inode,
       index: this.#files.indexAt(slot),
     };
+  }
+
+  /** A name of an object or file that is known; undefined where there is none. */
+  placeOf(ino: number): { parent: Inode; name: string } | undefined {
+    const file = this.fileAt(ino);
+    if (file !== undefined) {
+      const { directory } = file.folder;
+      return { parent: file.folder, name: directory?.listing?.nameAt(file.index) ?? '' };
+    }
+    const inode = this.#objects.get(ino);
+    return inode?.parent === undefined ? undefined : { parent: inode.parent, name: inode.name };
+  }
+
+  has(inode: Inode): boolean {
+    return this.#objects.get(inode.ino) === inode;
+  }
+
+  /** Whether nobody but the kernel needs the object. */
+  isSpare(inode: Inode): boolean {
+    return inode.lookups > 0 && !isInUse(inode);
+  }
+
+  /** What would be gained if the kernel forgot a folder and all files in it; an estimate in bytes. */
+  bytesOf({ directory }: Inode): number {
+    if (directory === undefined) return INODE_BYTES;
+    return (
+      INODE_BYTES +
+      FOLDER_BYTES +
+      directory.known * FILE_BYTES +
+      directory.children.size * INODE_BYTES +
+      (directory.listing?.byteLength ?? 0) +
+      (directory.upperNames?.size ?? 0) * UPPER_NAME_BYTES
+    );
   }
 
   objects(): IterableIterator<Inode> {
@@ -143,7 +186,7 @@ export class InodeTable {
     this.#objects.set(ino, inode);
     if (type === S_IFDIR) this.#folderCount++;
     place.parent.directory?.children.set(place.name, inode);
-    this.#onGrowth();
+    this.#events.grown();
     return inode;
   }
 
@@ -198,7 +241,9 @@ export class InodeTable {
     } else if (this.#files.release(slot, count) === 0) {
       const folder = this.#folders[this.#files.folderAt(slot)] as Inode;
       const directory = folder.directory as DirectoryState;
+      const { byteLength } = this.#files;
       this.#files.remove(slot);
+      if (this.#files.byteLength < byteLength) this.#events.shrunk();
       directory.known--;
       if (directory.known > 0) return;
       // Offsets of a listing that goes on are those of the view, which builds upon the lower listing.
@@ -284,7 +329,7 @@ export class InodeTable {
     }
     this.#files.add(ino, directory.number, index, references);
     directory.known++;
-    this.#onGrowth();
+    this.#events.grown();
   }
 
   #seedOf(folder: Inode): { low: number; high: number } {

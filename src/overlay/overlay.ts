@@ -24,8 +24,10 @@ import { OverlayCore, TTL_SECONDS } from './core.ts';
 import { link, mkdir, mknod, symlink } from './create.ts';
 import { FileHandles } from './handles.ts';
 import type { Inode } from './inode.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import { attempt, orInterrupted } from './pending.ts';
 import { readdir, readdirplus } from './readdir.ts';
+import { type FindPathsInUse, Reclaimer } from './reclaim.ts';
 import { rmdir, unlink } from './remove.ts';
 import { rename } from './rename.ts';
 import { UpperLayer } from './upper.ts';
@@ -45,6 +47,10 @@ export interface OverlayOptions {
   readonly gid: number;
   /** Tells the kernel of changes that it did not make itself. */
   readonly notifier?: KernelNotifier;
+  /** The budget that it shares with others; default: none, so that the kernel alone decides what is kept. */
+  readonly memory?: MemoryBudget;
+  /** For kernels that cannot judge themselves what may be forgotten. */
+  readonly findPathsInUse?: FindPathsInUse;
 }
 
 /** Opens an overlay. Throws ErrnoError when the folders cannot hold one (see UpperLayer.open). */
@@ -52,13 +58,30 @@ export function createOverlay(options: OverlayOptions): Filesystem {
   const upper = UpperLayer.open(options.upperDir, options.workDir);
   const owner = { uid: options.uid, gid: options.gid };
   try {
-    const core = new OverlayCore(options.layer, upper, owner, options.notifier);
+    const core = new OverlayCore(options.layer, upper, owner, options.notifier, options.memory);
     adoptRoot(core, core.inode(1));
-    return new Overlay(core);
+    return new Overlay(core, joinBudget(core, options));
   } catch (error) {
     upper.close();
     throw error;
   }
+}
+
+/** Lets a budget take memory back; returns how to end that. */
+function joinBudget(core: OverlayCore, { memory, findPathsInUse }: OverlayOptions): () => void {
+  const reclaimer = new Reclaimer(core, findPathsInUse);
+  const { inodes } = core;
+  return (
+    memory?.join({
+      get inodes() {
+        return inodes.size;
+      },
+      get byteLength() {
+        return inodes.byteLength;
+      },
+      reclaim: (bytes) => reclaimer.reclaim(bytes),
+    }) ?? (() => undefined)
+  );
 }
 
 class Overlay implements Filesystem {
@@ -67,8 +90,11 @@ class Overlay implements Filesystem {
   readonly #core: OverlayCore;
   readonly #files: FileHandles;
 
-  constructor(core: OverlayCore) {
+  readonly #leaveBudget: () => void;
+
+  constructor(core: OverlayCore, leaveBudget: () => void) {
     this.#core = core;
+    this.#leaveBudget = leaveBudget;
     this.#files = new FileHandles(core);
   }
 
@@ -254,6 +280,7 @@ class Overlay implements Filesystem {
   }
 
   async destroy(): Promise<void> {
+    this.#leaveBudget();
     this.#files.close();
     await this.#core.close();
   }

@@ -1,8 +1,10 @@
 // Notifications: what the kernel should no longer believe, told in order and outside of any request.
 import { Errno, ErrnoError } from '../../util/errno.ts';
 import type { KernelNotifier } from '../filesystem.ts';
-import { NotifyCode, REPLY_HEADER_BYTES } from './protocol.ts';
+import { NotifyCode, REPLY_HEADER_BYTES, TWO_POW_32 } from './protocol.ts';
 import { writeInBackground } from './system-calls.ts';
+
+const PRUNED_AT_ONCE = 4096;
 
 /** A notification with an empty body of `bodyLength` bytes. */
 function notification(code: number, bodyLength: number): Buffer {
@@ -30,6 +32,26 @@ export function encodeInvalidateEntry(parent: number, name: string): Buffer {
   return buffer;
 }
 
+/** Encodes the request to let go of unused inodes. */
+export function encodePrune(inos: readonly number[]): Buffer {
+  const buffer = notification(NotifyCode.PRUNE, 16 + inos.length * 8);
+  buffer.writeUInt32LE(inos.length, 16);
+  let at = 32;
+  for (const ino of inos) {
+    buffer.writeUInt32LE(ino >>> 0, at);
+    buffer.writeUInt32LE(Math.floor(ino / TWO_POW_32), at + 4);
+    at += 8;
+  }
+  return buffer;
+}
+
+/** A notification that waits for its turn. */
+interface Queued {
+  readonly message: Buffer;
+  /** Called with the errno, 0 for success, instead of judging it here. */
+  readonly onDone?: (errno: number) => void;
+}
+
 /**
  * Queues notifications and writes them one by one. The kernel may make such a write wait for locks that a request of
  * ours holds, so they are written in the background and never while a request is handled.
@@ -37,7 +59,7 @@ export function encodeInvalidateEntry(parent: number, name: string): Buffer {
 export class Notifications implements KernelNotifier {
   readonly #onFault: ((operation: string, error: unknown) => void) | undefined;
   #fd: number | undefined;
-  #queue: Buffer[] = [];
+  #queue: Queued[] = [];
   #pump: Promise<void> | undefined;
 
   constructor(onFault?: (operation: string, error: unknown) => void) {
@@ -57,16 +79,39 @@ export class Notifications implements KernelNotifier {
     this.#send(() => encodeInvalidateEntry(parent, name));
   }
 
+  async prune(inos: readonly number[]): Promise<boolean> {
+    // As many as one write may carry without holding up more urgent ones.
+    for (let start = 0; start < inos.length; start += PRUNED_AT_ONCE) {
+      const message = encodePrune(inos.slice(start, start + PRUNED_AT_ONCE));
+      const errno = await new Promise<number>((resolve) => this.#enqueue({ message, onDone: resolve }));
+      if (errno !== 0) return false;
+    }
+    return true;
+  }
+
+  async delivered(): Promise<void> {
+    await this.#pump;
+  }
+
   /** Drops what is queued and resolves when the write under way is over. The descriptor may be closed then. */
   async close(): Promise<void> {
     this.#fd = undefined;
+    const dropped = this.#queue;
     this.#queue = [];
+    for (const { onDone } of dropped) onDone?.(Errno.ENODEV);
     await this.#pump;
   }
 
   #send(encode: () => Buffer): void {
-    if (this.#fd === undefined) return;
-    this.#queue.push(encode());
+    if (this.#fd !== undefined) this.#enqueue({ message: encode() });
+  }
+
+  #enqueue(queued: Queued): void {
+    if (this.#fd === undefined) {
+      queued.onDone?.(Errno.ENODEV);
+      return;
+    }
+    this.#queue.push(queued);
     this.#pump ??= this.#run();
   }
 
@@ -75,17 +120,21 @@ export class Notifications implements KernelNotifier {
     while (this.#fd !== undefined && this.#queue.length > 0) {
       const batch = this.#queue;
       this.#queue = [];
-      for (const message of batch) {
+      for (const queued of batch) {
         // oxlint-disable-next-line typescript/no-unnecessary-condition
-        if (this.#fd === undefined) break;
-        await this.#write(this.#fd, message);
+        if (this.#fd === undefined) queued.onDone?.(Errno.ENODEV);
+        else await this.#write(this.#fd, queued);
       }
     }
     this.#pump = undefined;
   }
 
-  async #write(fd: number, message: Buffer): Promise<void> {
+  async #write(fd: number, { message, onDone }: Queued): Promise<void> {
     const errno = await writeInBackground(fd, message);
+    if (onDone !== undefined) {
+      onDone(errno);
+      return;
+    }
     // ENOENT: the kernel has no such inode or name cached. ENOTEMPTY: the entry is a folder in use, whose attributes
     // were invalidated all the same. ENODEV, ENOTCONN: the mount is ending.
     const expected = [0, Errno.ENOENT, Errno.ENOTEMPTY, Errno.ENODEV, Errno.ENOTCONN];

@@ -110,7 +110,7 @@ export const FOPEN_PASSTHROUGH = 0x80;
 export const WRITE_KILL_SUIDGID = 4;
 
 /** Codes of notifications, which travel in the error field of a reply header with `unique` 0. */
-export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3 } as const;
+export const NotifyCode = { INVAL_INODE: 2, INVAL_ENTRY: 3, PRUNE: 9 } as const;
 
 /** Factor between the two halves of a 64-bit number. */
 export const TWO_POW_32 = 4_294_967_296;

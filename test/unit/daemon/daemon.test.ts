@@ -44,6 +44,7 @@ function config(fields: Partial<Config> = {}): Config {
     connectTimeoutSecs: 1,
     fetchMaxRetries: 1,
     fetchConcurrency: 2,
+    memoryBudget: 512 * 1024 * 1024,
     allowOther: undefined,
     ...fields,
   };

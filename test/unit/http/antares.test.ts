@@ -18,6 +18,14 @@ interface Created {
   mountpoint: string;
 }
 
+const MEMORY_OF_FAKE = {
+  budget_bytes: 512,
+  resident_bytes: 100,
+  held_bytes: 50,
+  inodes: 3,
+  evicted_inodes: 7,
+};
+
 async function create(body: Record<string, unknown>): Promise<Created> {
   const answer = await http.ask('POST', '/antares/mounts', body);
   expect(answer.status).toBe(200);
@@ -37,6 +45,7 @@ describe('health', () => {
       mount_count: 1,
       store_path: '/store',
       pid: process.pid,
+      memory: MEMORY_OF_FAKE,
     });
   });
 

@@ -1,7 +1,13 @@
 // A mount host without FUSE: remembers what is mounted, and fails, waits or ends mounts as a test wants.
 import { mkdir } from 'node:fs/promises';
 import { MountError } from '../../../src/mount/mount-error.ts';
-import type { MountEnd, MountHost, MountReport, MountSpec } from '../../../src/mount/mount-host.ts';
+import type {
+  MountEnd,
+  MountHost,
+  MountMemory,
+  MountReport,
+  MountSpec,
+} from '../../../src/mount/mount-host.ts';
 
 /** Commit that the fake's server is at. */
 export const HEAD: string = 'c'.repeat(40);
@@ -45,6 +51,10 @@ export class FakeMountHost implements MountHost {
     if (lazy) this.lazily.push(id);
     else if (this.unmountError !== undefined) throw this.unmountError;
     this.mounted.delete(id);
+  }
+
+  memory(): MountMemory {
+    return { budget: 512, resident: 100, held: 50, inodes: 3, evicted: 7 };
   }
 
   report(id: string): MountReport | undefined {

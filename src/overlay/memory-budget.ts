@@ -1,0 +1,137 @@
+// How much memory the overlays of a process may take together, and making them give some back.
+import { setTimeout as delay } from 'node:timers/promises';
+import { mallocTrim } from '../util/malloc-trim.ts';
+
+/** What the process takes besides what is counted here: Node, its heap's free space, buffers, SQLite. Measured. */
+const PROCESS_BYTES = 160 * 1024 * 1024;
+/** Part of a small budget that is left for inodes whatever the process takes. */
+const LEAST_PART = 1 / 8;
+/** From what part of the allowance on memory is taken back, and until what part. */
+const HIGH_MARK = 0.9;
+const LOW_MARK = 0.7;
+/** From what part of the budget on the size of the whole process counts, however little is counted here. */
+const PROCESS_MARK = 0.95;
+/** The budget is looked at each time so many inodes were added. */
+const INODES_A_LOOK = 2048;
+/** How long the kernel is given to forget what it was asked to. */
+const FORGET_MS = 20;
+/** After so many rounds without effect everything is in use: the next look is after a pause. */
+const VAIN_ROUNDS = 3;
+const PAUSE_MS = 2000;
+const TRIM_DELAY_MS = 1000;
+
+/** Something that holds memory: an overlay. */
+export interface MemoryHolder {
+  /** How many inodes it knows. */
+  readonly inodes: number;
+  /** What it takes, in bytes; an estimate. */
+  readonly byteLength: number;
+  /** Tries to give so many bytes back, from what was not used for the longest time; never rejects. */
+  reclaim(bytes: number): Promise<void>;
+}
+
+/** The state of a budget; sizes in bytes. */
+export interface MemoryReport {
+  readonly budget: number;
+  /** Resident size of the process. */
+  readonly resident: number;
+  /** What inodes, listings and names take, as far as it is counted. */
+  readonly held: number;
+  readonly inodes: number;
+  /** How many inodes were forgotten to keep the budget, since the process started. */
+  readonly evicted: number;
+}
+
+/** A budget for all overlays of a process. */
+export class MemoryBudget {
+  readonly #budget: number;
+  readonly #allowance: number;
+  readonly #holders = new Set<MemoryHolder>();
+  #growth = 0;
+  #evicted = 0;
+  #isRunning = false;
+  #isTrimming = false;
+
+  /** @param bytes what the process may take as a whole; `allowance`: what is counted of it (default: by the budget) */
+  constructor(bytes: number, { allowance }: { allowance?: number } = {}) {
+    this.#budget = bytes;
+    this.#allowance = allowance ?? Math.max(bytes - PROCESS_BYTES, bytes * LEAST_PART);
+  }
+
+  /** Adds a holder; returns how to take it out again. */
+  join(holder: MemoryHolder): () => void {
+    this.#holders.add(holder);
+    return () => this.#holders.delete(holder);
+  }
+
+  /** An inode was added. */
+  grown(): void {
+    if (++this.#growth < INODES_A_LOOK) return;
+    this.#growth = 0;
+    if (!this.#isRunning && this.#isOver()) void this.#takeBack();
+  }
+
+  /** Much memory was given up: the system gets it back a little later. */
+  shrunk(): void {
+    if (this.#isTrimming) return;
+    this.#isTrimming = true;
+    setTimeout(() => {
+      this.#isTrimming = false;
+      mallocTrim();
+    }, TRIM_DELAY_MS).unref();
+  }
+
+  report(): MemoryReport {
+    return {
+      budget: this.#budget,
+      resident: process.memoryUsage.rss(),
+      held: this.#held(),
+      inodes: this.#inodes(),
+      evicted: this.#evicted,
+    };
+  }
+
+  #held(): number {
+    let bytes = 0;
+    for (const holder of this.#holders) bytes += holder.byteLength;
+    return bytes;
+  }
+
+  #inodes(): number {
+    let inodes = 0;
+    for (const holder of this.#holders) inodes += holder.inodes;
+    return inodes;
+  }
+
+  #isOver(): boolean {
+    const held = this.#held();
+    if (held > this.#allowance * HIGH_MARK) return true;
+    // Whatever else takes the memory: inodes are what can be spared, unless they are few.
+    return (
+      held > this.#allowance / 4 &&
+      process.memoryUsage.rss() > Math.max(this.#budget, PROCESS_BYTES) * PROCESS_MARK
+    );
+  }
+
+  async #takeBack(): Promise<void> {
+    this.#isRunning = true;
+    try {
+      const goal = Math.min(this.#allowance, this.#held()) * LOW_MARK;
+      let vain = 0;
+      while (this.#held() > goal && vain < VAIN_ROUNDS) {
+        const held = this.#held();
+        const inodes = this.#inodes();
+        const largest = [...this.#holders].reduce((a, b) => (b.byteLength > a.byteLength ? b : a));
+        await largest.reclaim(held - goal);
+        await delay(FORGET_MS);
+        this.#evicted += Math.max(0, inodes - this.#inodes());
+        vain = held - this.#held() > (held - goal) / 10 ? 0 : vain + 1;
+      }
+      this.shrunk();
+      // All that is left is in use: asking again at once would only cost time.
+      if (vain > 0) await delay(PAUSE_MS, undefined, { ref: false });
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+}
