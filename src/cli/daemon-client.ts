@@ -25,6 +25,8 @@ export interface MountStatus {
   /** Why the last request failed, for users. */
   readonly error?: string;
   readonly users?: readonly HoldingProcess[];
+  /** What the user should know although it went well. */
+  readonly warning?: string;
 }
 
 /** A request to mount. */

@@ -99,11 +99,10 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
   // The address comes before the mounts: when it is taken, nothing has happened yet.
   const address = await listen(app, config.httpAddr);
   const recovered = registry.recover();
-  await place.announce({
-    pid: process.pid,
-    address,
-    startedAt: new Date(startedAtMs).toISOString(),
-    version,
+  const info = { pid: process.pid, address, startedAt: new Date(startedAtMs).toISOString(), version };
+  await place.announce(info).catch((error: unknown) => {
+    // On a full disk: what is mounted is served all the same, and commands look at http_addr, too.
+    log.warn('commands may not find this daemon: daemon.json cannot be written', { error });
   });
   const grace = delay(RECOVERY_GRACE_MS, undefined, { ref: false });
   void Promise.race([recovered, grace]).then(() => options.onReady?.(address));

@@ -75,7 +75,8 @@ function status(registry: MountRegistry, record: MountRecord): MountStatus {
 
 function deletionStatus(registry: MountRegistry, result: DeleteResult): MountStatus {
   const base = status(registry, result.record);
-  return result.error === undefined ? base : { ...base, error: result.error, users: result.users ?? [] };
+  if (result.error !== undefined) return { ...base, error: result.error, users: result.users ?? [] };
+  return result.warning === undefined ? base : { ...base, warning: result.warning };
 }
 
 function mountIdOf(request: FastifyRequest<ById>): string {

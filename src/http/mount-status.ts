@@ -24,6 +24,8 @@ export interface MountStatus {
   readonly faults: readonly string[];
   /** Of a deletion that failed: why, and who uses the mount. */
   readonly error?: string;
+  /** What the user should know although the request went well. */
+  readonly warning?: string;
   readonly users?: readonly MountUser[];
 }
 

@@ -45,6 +45,8 @@ export interface DeleteResult {
   readonly error?: string;
   /** Who uses a mount that is busy. */
   readonly users?: readonly MountUser[];
+  /** It went well, but for something that the user should know. */
+  readonly warning?: string;
 }
 
 /** How to delete a mount. */
@@ -288,8 +290,21 @@ export class MountRegistry {
     record.ownsMountpoint = false;
     if (options.purge === true) return this.#purge(record);
     await this.#table.keepUnmounted(record, options.lazy);
-    await this.#save();
-    return { record };
+    return this.#ended(record);
+  }
+
+  /** It is unmounted, whether that can be written down (on a full disk it cannot) or not. */
+  async #ended(record: MountRecord): Promise<DeleteResult> {
+    try {
+      await this.#table.save();
+      return { record };
+    } catch (error) {
+      const warning =
+        `${this.#options.stateFile} cannot be written: ${(error as Error).message}; ` +
+        'unless that works before the daemon ends, its next start mounts it again';
+      this.#options.log.warn('unmounted, but the list of mounts is not up to date', { error });
+      return { record, warning };
+    }
   }
 
   /** The client is told that it failed; a mount that still serves goes on as if nothing had been asked. */
@@ -308,11 +323,10 @@ export class MountRegistry {
     } catch (error) {
       // Still to be found, so that purging can be repeated.
       this.#table.putBackUnmounted(record);
+      await this.#table.saveOrWarn();
       throw toRegistryError(error);
-    } finally {
-      await this.#save();
     }
-    return { record };
+    return this.#ended(record);
   }
 
   /** After a creation that failed: what was there before it stays, what it made goes. */
@@ -333,11 +347,5 @@ export class MountRegistry {
     } finally {
       this.#underWay.delete(work);
     }
-  }
-
-  async #save(): Promise<void> {
-    await this.#table.save().catch((error: unknown) => {
-      throw toRegistryError(error);
-    });
   }
 }

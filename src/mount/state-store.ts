@@ -1,11 +1,14 @@
 // Writes the state file: one write at a time, and one for all changes that came while another was under way.
 import { saveState, type SavedState } from './state-file.ts';
 
+/** After a write that failed (the disk may be full), how long until the next attempt. */
+const RETRY_DELAY_MS = 5000;
+
 /** Keeps the state file in step with the registry. */
 export interface StateStore {
   /**
    * Resolves when the state as it is now (or a later one) is durable in the file; rejects with Node's errors when it
-   * could not be written.
+   * could not be written. It is then tried again in the background.
    */
   save(): Promise<void>;
 }
@@ -14,11 +17,19 @@ export interface StateStore {
 export function createStateStore(path: string, current: () => SavedState): StateStore {
   let running: Promise<void> | undefined;
   let queued: Promise<void> | undefined;
+  let retry: NodeJS.Timeout | undefined;
 
   const write = (): Promise<void> => {
-    const writing = saveState(path, current()).finally(() => {
-      if (running === writing) running = undefined;
-    });
+    clearTimeout(retry);
+    const writing = saveState(path, current())
+      .catch((error: unknown) => {
+        retry = setTimeout(() => void write().catch(() => undefined), RETRY_DELAY_MS);
+        retry.unref();
+        throw error;
+      })
+      .finally(() => {
+        if (running === writing) running = undefined;
+      });
     running = writing;
     return writing;
   };

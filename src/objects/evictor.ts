@@ -18,6 +18,8 @@ const FULL_DISK_BYTES = 16 * 1024 * 1024;
 const FULL_DISK_ROUNDS = 64;
 /** The same where nobody knows what was used when: so much lets the databases be opened. */
 const UNNOTED_BYTES = 1024 * 1024;
+/** Then, smaller files stay: they can be read as long as the disk is full, and do not make it less so. */
+const UNNOTED_LEAST_BYTES = 32 * 1024;
 /** After an attempt in vain, how long a full disk is taken for granted. */
 const FULL_DISK_PAUSE_MS = 1000;
 
@@ -151,14 +153,14 @@ export class Evictor {
   }
 }
 
-/** Files of a folder, those first that were stored first. */
+/** Files of a folder that are worth removing, those first that were stored first. */
 function filesByAge(folder: string): { path: string; size: number }[] {
   const files: { path: string; size: number; changed: number }[] = [];
   try {
     for (const name of readdirSync(folder)) {
       const path = join(folder, name);
       const { size, ctimeMs } = statSync(path);
-      files.push({ path, size, changed: ctimeMs });
+      if (size >= UNNOTED_LEAST_BYTES) files.push({ path, size, changed: ctimeMs });
     }
   } catch {
     // It is missing, or somebody else removes files at this moment.

@@ -97,6 +97,7 @@ async function unmountByDaemon(daemon: Daemon, name: string, options: UmountOpti
   }
   if (options.json) printJson(status);
   else print(`unmounted job ${job}`);
+  if (status.warning !== undefined) note(`warning: ${status.warning}`);
   return ExitCode.ok;
 }
 
