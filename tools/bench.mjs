@@ -29,7 +29,10 @@ async function measureAll(options) {
   prepare();
   installOptional(peerPrograms, 'without them their columns stay empty');
   const contenders = await chooseContenders({ root, wanted: options.columns, hasProgram });
-  return measure({ ...options, root, contenders, log });
+  const keep = (result) => {
+    if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`);
+  };
+  return measure({ ...options, root, contenders, log, keep });
 }
 
 function print(result) {
@@ -51,11 +54,10 @@ try {
   const result =
     options.from === undefined ? await measureAll(options) : JSON.parse(readFileSync(options.from, 'utf8'));
   print(result);
-  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(result, null, 1)}\n`);
   if (options.readme) writeMarkdown(join(root, 'README.md'), result);
   // A peer may fail; Scorpio may not.
-  const failed = result.rows.some(({ failures }) => Object.keys(failures).some((id) => id === 'scorpio'));
-  process.exitCode = failed ? 1 : 0;
+  const failed = result.rows.flatMap(({ failures }) => Object.keys(failures));
+  process.exitCode = failed.some((id) => id === 'scorpio' || id === 'case') ? 1 : 0;
 } catch (error) {
   fail(error.stack ?? String(error));
 }

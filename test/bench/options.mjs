@@ -10,7 +10,7 @@ export const usage = `npm run bench -- [options] [CASE ...]
   CASE ...             only these: ${Object.keys(cases).join(', ')}
   --quick              less of everything, in two minutes; without ${SLOW_CASES.join(', ')}
   --columns ID,...     only these columns: ${contenderIds.join(', ')}
-  --json FILE          writes all samples there, and the machine
+  --json FILE          writes all samples there, and the machine, after every case
   --from FILE          measures nothing; shows what --json wrote
   --readme             writes the table of a full run into the README, between its marks
   --dir DIR            measures in a new folder there (default: root gets a fresh ext4 on a loop device)

@@ -4,7 +4,7 @@ import { openDisk } from './disk.mjs';
 import { cases } from './cases/cases.mjs';
 import { describeEnvironment } from './environment.mjs';
 import { killAll } from './processes.mjs';
-import { ratioOf } from './row.mjs';
+import { ratioOf, row } from './row.mjs';
 import { Stage } from './stage.mjs';
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
@@ -16,23 +16,29 @@ function progress(rows) {
   return ratios.length > 0 ? `  ${ratios.join('x, ')}x` : '  done';
 }
 
-async function runCases(stage, names) {
-  const rows = [];
-  for (const name of names) {
-    stage.log(`${name} ...`);
-    stage.beginCase();
-    const measured = await cases[name](stage);
-    rows.push(...measured.map((entry) => ({ case: name, ...entry })));
-    stage.log(progress(measured));
+/** The rows of a case. One that cannot even be prepared (no network, no room) does not take the others with it. */
+async function runCase(stage, name) {
+  stage.log(`${name} ...`);
+  stage.beginCase();
+  try {
+    const rows = await cases[name](stage);
+    stage.log(progress(rows));
+    return rows;
+  } catch (error) {
+    if (stage.isClosing) throw error;
+    const text = error instanceof Error ? error.message : String(error);
+    stage.log(`  failed: ${text}`);
+    const failed = row('could not be measured');
+    failed.failures.case = text;
+    return [failed];
   }
-  return rows;
 }
 
 /**
- * Measures the named cases; resolves with `{ environment, columns, rows }`. Whatever happens, Ctrl-C included, nothing
- * that was started, mounted or written stays.
+ * Measures the named cases; resolves with `{ environment, columns, rows }`, of which `keep` is told after every case.
+ * Whatever happens, Ctrl-C included, nothing that was started, mounted or written stays.
  */
-export async function measure({ root, names, contenders, quick, dir, profile, log }) {
+export async function measure({ root, names, contenders, quick, dir, profile, log, keep }) {
   if (profile !== undefined) mkdirSync(profile, { recursive: true });
   const disk = await openDisk(dir, log);
   const stage = new Stage({ folder: disk.folder, quick, contenders, profile, log });
@@ -48,7 +54,13 @@ export async function measure({ root, names, contenders, quick, dir, profile, lo
     log(`measuring on ${disk.description}`);
     const environment = await describeEnvironment({ root, stage, disk });
     const columns = contenders.map(({ id, title, kind }) => ({ id, title, kind }));
-    return { environment, columns, rows: await runCases(stage, names) };
+    const result = { environment, columns, rows: [] };
+    for (const name of names) {
+      const rows = await runCase(stage, name);
+      result.rows.push(...rows.map((entry) => ({ case: name, ...entry })));
+      keep(result);
+    }
+    return result;
   } finally {
     await close();
     for (const signal of SIGNALS) process.off(signal, interrupted);

@@ -36,7 +36,7 @@ export function isMet({ target, ...entry }, id) {
     case 'times':
       return ratio === undefined ? undefined : ratio <= target.times;
     case 'speed':
-      return ratio === undefined ? undefined : 1 / ratio >= target.speed;
+      return ratio === undefined ? undefined : medianOf(entry, 'local') / own >= target.speed;
     case 'below':
       return own < target.ms;
     default:
