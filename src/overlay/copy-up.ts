@@ -20,6 +20,7 @@ import {
 } from '../util/syscall.ts';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
+import type { Preserved } from './overlay-format.ts';
 import { need } from './pending.ts';
 import type { UpperPlace } from './upper.ts';
 
@@ -133,8 +134,9 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
   const source = await core.layer.open(inode.lower as LayerEntry, { signal: core.closing.signal });
   try {
     const before = locate(core, inode);
-    const { atime, mtime } = times(before);
+    const preserved = { mode: before.mode & 0o7777, ...times(before) };
     inode.copied = before;
+    setCopying(core, inode, preserved);
     const target = openUpper(core, inode, constants.O_WRONLY);
     const size = fstatSync(source).size;
     try {
@@ -148,9 +150,7 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     } finally {
       closeFd(target);
       const { dirfd, name } = core.upper.place(inode);
-      // Writing takes set-id bits away; but this was no write of a user's.
-      if ((before.mode & SET_ID_BITS) !== 0) chmodAt(dirfd, name, before.mode & 0o7777);
-      utimensAt(dirfd, name, atime, mtime);
+      core.upper.format.putBack(dirfd, name, preserved);
       inode.copied = undefined;
     }
     const { dirfd, name } = core.upper.place(inode);
@@ -163,6 +163,12 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     inode.copied = undefined;
     closeFd(source);
   }
+}
+
+/** Remembers on the disk what the copy is about to change. */
+function setCopying(core: OverlayCore, inode: Inode, preserved: Preserved): void {
+  const { dirfd, name } = core.upper.place(inode);
+  core.upper.format.setCopying(dirfd, name, preserved);
 }
 
 /**

@@ -201,6 +201,8 @@ export class OverlayCore {
           `${name}: the upper layer refers to a file that the repository does not have`,
         );
       }
+      if (attributes.copying !== undefined)
+        this.upper.format.putBack(this.upper.folder(parent), name, attributes.copying);
     }
     const ino =
       type === S_IFDIR && lower !== undefined

@@ -3,8 +3,17 @@
 // As root the attributes are `trusted.overlay.*`, which the kernel's overlayfs reads; an ordinary user cannot set those
 // and writes `user.overlay.*`. Both are read, the own kind first, so that an upper folder survives a change of user.
 import { constants } from 'node:fs';
+import type { Timestamp } from '../fuse/filesystem.ts';
 import { ErrnoError } from '../util/errno.ts';
-import { getXattrAt, listXattrAt, removeXattrAt, setXattrAt, type Stat } from '../util/syscall.ts';
+import {
+  chmodAt,
+  getXattrAt,
+  listXattrAt,
+  removeXattrAt,
+  setXattrAt,
+  type Stat,
+  utimensAt,
+} from '../util/syscall.ts';
 import { isGivenIno } from './inode-numbers.ts';
 
 /** Prefixes of overlayfs's attributes. */
@@ -20,6 +29,8 @@ export interface OverlayAttributes {
   readonly metacopy: boolean;
   /** What the object was before it was copied up. */
   readonly origin: Origin | undefined;
+  /** What a copy of its content changes on the disk while it runs: to be put back after a crash. */
+  readonly copying: Preserved | undefined;
   /** Whether it has file capabilities: no part of the format, but known from the same call. */
   readonly isCapable: boolean;
 }
@@ -32,11 +43,21 @@ export interface Origin {
   readonly id: string;
 }
 
+const SET_ID_BITS = 0o6000;
+
+/** Attributes that survive a copy-up of the content: an addition of this program. */
+export interface Preserved {
+  readonly mode: number;
+  readonly atime: Timestamp;
+  readonly mtime: Timestamp;
+}
+
 const none: OverlayAttributes = {
   opaque: false,
   redirect: undefined,
   metacopy: false,
   origin: undefined,
+  copying: undefined,
   isCapable: false,
 };
 
@@ -76,6 +97,7 @@ export class OverlayFormat {
       redirect: value('redirect'),
       metacopy: value('metacopy') !== undefined,
       origin: parseOrigin(value('scorpio')),
+      copying: parsePreserved(value('scorpio.copying')),
       isCapable,
     };
   }
@@ -95,12 +117,25 @@ export class OverlayFormat {
 
   /** The content has arrived: the object no longer stands for a lower one. */
   clearMetacopy(dirfd: number, name: string): void {
-    for (const key of ['metacopy', 'redirect']) {
+    for (const key of ['metacopy', 'redirect', 'scorpio.copying']) {
       for (const prefix of ['trusted.overlay.', 'user.overlay.']) {
         const attribute = prefix + key;
         if (getXattrAt(dirfd, name, attribute) !== undefined) removeXattrAt(dirfd, name, attribute);
       }
     }
+  }
+
+  /** Remembers what a copy of the content is about to change. */
+  setCopying(dirfd: number, name: string, { mode, atime, mtime }: Preserved): void {
+    const numbers = [mode, atime.seconds, atime.nanoseconds, mtime.seconds, mtime.nanoseconds];
+    setXattrAt(dirfd, name, `${this.namespace}scorpio.copying`, Buffer.from(numbers.join(' ')));
+  }
+
+  /** Gives a file that was copied, or was being copied when the program was killed, its attributes back. */
+  putBack(dirfd: number, name: string, { mode, atime, mtime }: Preserved): void {
+    // Writing takes set-id bits away; but this was no write of a user's.
+    if ((mode & SET_ID_BITS) !== 0) chmodAt(dirfd, name, mode);
+    utimensAt(dirfd, name, atime, mtime);
   }
 
   /** Remembers where an object came from. Symlinks cannot carry `user.*`: theirs is forgotten. */
@@ -111,6 +146,16 @@ export class OverlayFormat {
       if (!(error instanceof ErrnoError && error.code === 'EPERM')) throw error;
     }
   }
+}
+
+function parsePreserved(value: string | undefined): Preserved | undefined {
+  if (value === undefined || !/^\d{1,5}( -?\d{1,16} \d{1,9}){2}$/.test(value)) return undefined;
+  const [mode, ...rest] = value.split(' ').map(Number) as [number, number, number, number, number];
+  return {
+    mode,
+    atime: { seconds: rest[0], nanoseconds: rest[1] },
+    mtime: { seconds: rest[2], nanoseconds: rest[3] },
+  };
 }
 
 function parseOrigin(value: string | undefined): Origin | undefined {
