@@ -12,10 +12,12 @@ export const peerPrograms = Object.fromEntries(
   peers.map(({ command, debianPackage }) => [command, debianPackage]),
 );
 
-/** Scorpio as it is without any configuration, then its other ways to the kernel. */
+/** Scorpio as it is without any configuration, then its other ways to the kernel: who wins where decides the default. */
 const ways = [
   scorpio('scorpio', 'Scorpio', {}),
-  scorpio('fuse-native', 'Scorpio, fuse-native', { fuse_binding: 'fuse-native' }),
+  scorpio('no-open', 'no-open', { open_requests: 'never' }),
+  scorpio('passthrough', 'passthrough', { open_requests: 'always' }),
+  scorpio('fuse-native', 'fuse-native', { fuse_binding: 'fuse-native' }),
 ];
 
 /** Keys of the configuration that the built program knows. */
