@@ -12,6 +12,7 @@ import type { Layer, LayerEntry, LayerRequest, Listing } from './layer.ts';
 import { FileEntry, FolderEntry, MonorepoListing } from './listing.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isFolderMode, isSymlinkMode, TreeTable } from './tree-table.ts';
+import { WalkAhead } from './walk-ahead.ts';
 
 /** Parsed trees that a layer keeps when it is given no cache; about half a million entries. */
 const TREE_CACHE_BYTES = 32 * 1024 * 1024;
@@ -56,6 +57,7 @@ class MonorepoLayer implements Layer {
   readonly #objects: ObjectSource;
   readonly #trees: TreeCache;
   readonly #readAhead: ReadAhead;
+  readonly #walkAhead: WalkAhead;
   readonly #links = new LruCache<ObjectId, Buffer>(LINK_CACHE_ENTRIES);
   readonly #onWarning: (message: string) => void;
   readonly #warned = new Set<ObjectId>();
@@ -64,8 +66,17 @@ class MonorepoLayer implements Layer {
   constructor({ snapshot, objects, trees, onWarning }: MonorepoLayerOptions) {
     this.#snapshot = snapshot;
     this.#objects = objects;
-    this.#readAhead = new ReadAhead(objects);
     this.#trees = trees ?? createTreeCache();
+    const known = (id: ObjectId): TreeTable | undefined => this.#trees.get(id);
+    const keep = (id: ObjectId, tree: SizedTree): TreeTable | undefined => this.#keep(id, tree);
+    const find = (id: ObjectId): TreeTable | undefined => {
+      const table = known(id);
+      if (table !== undefined) return table;
+      const stored = objects.storedTree(id);
+      return stored === undefined ? undefined : keep(id, stored);
+    };
+    this.#readAhead = new ReadAhead(objects, { rootId: snapshot.tree, find });
+    this.#walkAhead = new WalkAhead({ snapshot, objects, known, keep });
     this.#onWarning = onWarning ?? (() => undefined);
     this.root = new FolderEntry({
       name: '',
@@ -82,8 +93,13 @@ class MonorepoLayer implements Layer {
     if (directory.isSubmodule === true) return new MonorepoListing(directory, this.#noEntries);
     const { id, path } = directory;
     const known = this.#trees.get(id);
-    if (known !== undefined) return this.#listingAt(directory, known);
+    const isDemand = request?.priority !== 'prefetch';
+    if (known !== undefined) {
+      if (isDemand) this.#walkAhead.listing(path, false);
+      return this.#listingAt(directory, known);
+    }
     const tree = this.#objects.tree(id, { snapshot: this.#snapshot, path }, request);
+    if (isDemand) this.#walkAhead.listing(path, tree instanceof Promise);
     return tree instanceof Promise
       ? tree.then((arrived) => this.#listingOf(directory, arrived))
       : this.#listingOf(directory, tree);
@@ -161,28 +177,49 @@ class MonorepoLayer implements Layer {
   }
 
   #listingOf(directory: LayerEntry, tree: SizedTree): Listing {
-    const where = `tree ${directory.id} (/${directory.path})`;
+    // One that was fetched ahead may have come meanwhile.
+    const known = this.#trees.get(directory.id);
+    if (known !== undefined) return this.#listingAt(directory, known);
     let table: TreeTable;
     try {
       table = new TreeTable(tree.payload, tree.sizes);
     } catch (error) {
       if (!(error instanceof MalformedTreeError)) throw error;
       // Its hash is right, so fetching it again does not help; half a listing would be a lie.
-      throw new ErrnoError('EIO', `${where} cannot be listed: ${error.message}`, { cause: error });
-    }
-    if (table.objections.length > 0 && !this.#warned.has(directory.id)) {
-      this.#warned.add(directory.id);
-      this.#onWarning(
-        `${where} has entries that cannot be shown, and are left out: ${table.objections.join(', ')}`,
-      );
+      throw new ErrnoError('EIO', `${describeTree(directory)} cannot be listed: ${error.message}`, {
+        cause: error,
+      });
     }
     this.#trees.set(directory.id, table);
     return this.#listingAt(directory, table);
   }
 
   #listingAt(directory: LayerEntry, table: TreeTable): Listing {
-    this.#readAhead.listed(directory.path, table);
+    if (table.objections.length > 0 && !this.#warned.has(directory.id)) {
+      this.#warned.add(directory.id);
+      const list = table.objections.join(', ');
+      this.#onWarning(
+        `${describeTree(directory)} has entries that cannot be shown, and are left out: ${list}`,
+      );
+    }
     return new MonorepoListing(directory, table);
+  }
+
+  /** Keeps a tree that was fetched ahead; undefined when it is malformed, which whoever lists it is told. */
+  #keep(id: ObjectId, { payload, sizes }: SizedTree): TreeTable | undefined {
+    const known = this.#trees.get(id);
+    if (known !== undefined) {
+      if (sizes !== undefined) known.setSizes(sizes);
+      return known;
+    }
+    try {
+      const table = new TreeTable(payload, sizes);
+      this.#trees.set(id, table);
+      return table;
+    } catch (error) {
+      if (error instanceof MalformedTreeError) return undefined;
+      throw error;
+    }
   }
 
   /** Goes down as far as folders are known without waiting, then waits for the next one. */
@@ -229,4 +266,8 @@ class MonorepoLayer implements Layer {
     this.#links.set(entry.id, target);
     return target;
   }
+}
+
+function describeTree({ id, path }: LayerEntry): string {
+  return `tree ${id} (/${path})`;
 }

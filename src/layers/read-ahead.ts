@@ -1,134 +1,129 @@
-// Fetching the files of a folder ahead of a reader that works through it.
+// Fetching files ahead of a program that works through a folder, or through folders one after the other.
 import type { ObjectSource } from '../objects/object-source.ts';
 import { LruCache } from '../util/lru.ts';
-import type { ObjectId } from '../util/types.ts';
+import { isBelow, parentPath, placesAfter, tableAt } from './depth-first.ts';
+import type { Place, WalkOrder } from './depth-first.ts';
+import { Pursuit } from './pursuit.ts';
 import type { TreeTable } from './tree-table.ts';
 
 /** Files of a folder that had to be waited for before the folder counts as being read through. */
 const MISSES_BEFORE = 2;
-const FIRST_WINDOW_FILES = 32;
-const MAX_WINDOW_FILES = 512;
-const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
-/** Larger files are left to those who read them. Bytes. */
-const MAX_FILE_BYTES = 256 * 1024;
-/** Folders that are fetched ahead at once; a further one takes the place of the one left longest. */
-const MAX_ACTIVE_FOLDERS = 4;
+/** Readers that are served at once; a further one takes the place of the one left longest. */
+const MAX_READERS = 4;
 const REMEMBERED_FOLDERS = 256;
-/** After so long without an open, the reader has turned away, in milliseconds. */
-const TURNED_AWAY_MS = 3000;
 
 /** What is known of a reader in one folder. */
 interface Reading {
+  readonly path: string;
   readonly table: TreeTable;
   misses: number;
-  /** Opens since the present window began. */
-  opens: number;
-  lastOpenMs: number;
-  windowFiles: number;
-  /** The entry after which the next window begins. */
-  next: number;
-  /** Entries that were considered for a window. */
-  considered: number;
-  flight: AbortController | undefined;
+  /** Made at the first window. */
+  pursuit: Pursuit | undefined;
+  places: Iterator<Place> | undefined;
+}
+
+/** A reader that works through folders. */
+interface Passage {
+  /** The folder that it works through. */
+  readonly top: string;
+  readonly pursuit: Pursuit;
 }
 
 /**
  * Watches which files are opened. When files of one folder had to be fetched one after the other, the next ones are
- * fetched in one request before they are asked for: few at first, more as long as the reader keeps up. What is fetched
- * ahead waits behind everything that a process waits for.
+ * fetched in one request before they are asked for: few at first, more as long as the reader keeps up. When it then goes
+ * on in another folder close by, what it will meet there and in the folders after that is fetched as well, as far as
+ * these are known. What is fetched ahead waits behind everything that a process waits for.
  */
 export class ReadAhead {
   readonly #objects: ObjectSource;
+  readonly #order: WalkOrder;
   readonly #folders = new LruCache<string, Reading>(REMEMBERED_FOLDERS);
-  readonly #active = new Set<Reading>();
+  readonly #active = new Set<Pursuit>();
+  /** The folder that was read through last. */
+  #last: Reading | undefined;
+  #passage: Passage | undefined;
 
-  constructor(objects: ObjectSource) {
+  /** `order` finds folders that are in memory or stored. */
+  constructor(objects: ObjectSource, order: Pick<WalkOrder, 'rootId' | 'find'>) {
     this.#objects = objects;
-  }
-
-  /** A folder was listed: its files may be read next. */
-  listed(path: string, table: TreeTable): void {
-    if (this.#folders.get(path)?.table === table) return;
-    this.#folders.set(path, {
-      table,
-      misses: 0,
-      opens: 0,
-      lastOpenMs: 0,
-      windowFiles: FIRST_WINDOW_FILES,
-      next: 0,
-      considered: 0,
-      flight: undefined,
-    });
+    this.#order = { ...order, files: true };
   }
 
   /** A file was opened; `missed` when it had to be fetched. `path` and `name` as in its entry. */
   opened(path: string, name: string, missed: boolean): void {
     // While nothing is fetched ahead, files that are there are none of our business: this is the hot path.
     if (!missed && this.#active.size === 0) return;
-    const reading = this.#folders.get(path.slice(0, Math.max(0, path.length - name.length - 1)));
-    if (reading === undefined) return;
-    reading.opens++;
-    reading.lastOpenMs = performance.now();
-    if (!missed) return;
+    const passage = this.#passage;
+    if (passage !== undefined && isBelow(path, passage.top)) {
+      passage.pursuit.opened(missed);
+      // What was not foreseen: another order, or folders that nobody knew.
+      if (missed && !passage.pursuit.isActive) this.#pursue(passage.pursuit, this.#after(passage.top, path));
+      return;
+    }
+    const folder = path.slice(0, Math.max(0, path.length - name.length - 1));
+    const reading = this.#folders.get(folder) ?? (missed ? this.#remember(folder) : undefined);
+    reading?.pursuit?.opened(missed);
+    if (reading === undefined || !missed) return;
     reading.misses++;
-    if (reading.misses < MISSES_BEFORE || reading.flight !== undefined) return;
-    reading.next = reading.table.find(name) + 1;
-    this.#startWindow(reading);
+    if (reading.misses === 1 && this.#beginPassage(folder, path)) return;
+    if (reading.misses < MISSES_BEFORE && reading.table.length > 1) return;
+    this.#last = reading;
+    if (reading.pursuit?.isActive === true) return;
+    reading.pursuit ??= this.#createPursuit();
+    reading.places ??= roundFrom(folder, reading.table, reading.table.find(name) + 1);
+    this.#pursue(reading.pursuit, reading.places);
   }
 
-  #startWindow(reading: Reading): void {
-    const ids = this.#chooseNext(reading);
-    if (ids.length === 0) return;
-    this.#makeRoom();
-    const flight = new AbortController();
-    reading.flight = flight;
-    reading.opens = 0;
-    this.#active.add(reading);
-    const timer = setInterval(() => {
-      if (performance.now() - reading.lastOpenMs >= TURNED_AWAY_MS) flight.abort();
-    }, TURNED_AWAY_MS);
-    timer.unref();
-    const fetching = this.#objects.prefetchBlobs(ids, { priority: 'prefetch', signal: flight.signal });
-    void fetching
-      // Whoever opens one of these files meets the error, and fetches it alone.
-      .catch(() => flight.abort())
-      .then(() => {
-        clearInterval(timer);
-        reading.flight = undefined;
-        this.#active.delete(reading);
-        const keepsUp = reading.opens * 4 >= Math.min(ids.length, reading.windowFiles);
-        reading.windowFiles = Math.min(MAX_WINDOW_FILES, reading.windowFiles * 4);
-        if (!flight.signal.aborted && keepsUp) this.#startWindow(reading);
-      });
+  #remember(path: string): Reading | undefined {
+    const table = tableAt(this.#order, path);
+    if (table === undefined) return undefined;
+    const reading: Reading = { path, table, misses: 0, pursuit: undefined, places: undefined };
+    this.#folders.set(path, reading);
+    return reading;
   }
 
-  /** The next small files after the reader's place, round to the folder's beginning; none for the second time. */
-  #chooseNext(reading: Reading): ObjectId[] {
-    const { table } = reading;
-    const ids: ObjectId[] = [];
-    let bytes = 0;
-    while (
-      reading.considered < table.length &&
-      ids.length < reading.windowFiles &&
-      bytes < MAX_WINDOW_BYTES
-    ) {
-      const index = reading.next % table.length;
-      reading.next = index + 1;
-      reading.considered++;
-      const size = table.isBlob(index) ? table.size(index) : undefined;
-      if (size === undefined || size > MAX_FILE_BYTES) continue;
-      ids.push(table.id(index));
-      bytes += size;
+  /** The reader left a folder that it had read through, for one close by: it works through the folder of both. */
+  #beginPassage(folder: string, path: string): boolean {
+    const last = this.#last;
+    if (last === undefined || last.path === '') return false;
+    const top = parentPath(last.path);
+    if (!isBelow(folder, top)) return false;
+    const pursuit = this.#createPursuit();
+    if (!this.#pursue(pursuit, this.#after(top, path))) return false;
+    this.#passage?.pursuit.end();
+    this.#passage = { top, pursuit };
+    // It is followed upwards in the same way.
+    this.#last = this.#folders.get(top) ?? this.#remember(top);
+    return true;
+  }
+
+  #after(top: string, path: string): Iterator<Place> {
+    return placesAfter(this.#order, top, path);
+  }
+
+  #createPursuit(): Pursuit {
+    return new Pursuit(this.#objects, (ended) => {
+      this.#active.delete(ended);
+      // Whoever turned away has to show anew where it goes.
+      if (this.#passage?.pursuit === ended) this.#passage = undefined;
+    });
+  }
+
+  #pursue(pursuit: Pursuit, places: Iterator<Place>): boolean {
+    if (!pursuit.start(places)) return false;
+    this.#active.add(pursuit);
+    if (this.#active.size > MAX_READERS) {
+      const [oldest] = [...this.#active].sort((a, b) => a.lastOpenMs - b.lastOpenMs);
+      oldest?.end();
     }
-    return ids;
+    return true;
   }
+}
 
-  #makeRoom(): void {
-    if (this.#active.size < MAX_ACTIVE_FOLDERS) return;
-    let oldest: Reading | undefined;
-    for (const reading of this.#active) {
-      if (oldest === undefined || reading.lastOpenMs < oldest.lastOpenMs) oldest = reading;
-    }
-    oldest?.flight?.abort();
+/** The entries of one folder from an index on, round to its beginning; none for the second time. */
+function* roundFrom(folder: string, table: TreeTable, first: number): Generator<Place> {
+  for (let step = 0; step < table.length; step++) {
+    yield { folder, table, index: (first + step) % table.length };
   }
 }

@@ -133,6 +133,18 @@ export class TreeTable {
     this.#sizes[index] = size;
   }
 
+  /** Notes packed sizes, for a tree of which all entries are shown. */
+  setSizes(packed: Buffer): void {
+    if (this.objections.length > 0) return;
+    const blobs: number[] = [];
+    for (let index = 0; index < this.length; index++) if (this.isBlob(index)) blobs.push(index);
+    const sizes = unpackSizes(packed, blobs.length);
+    for (const [nth, index] of blobs.entries()) {
+      const size = sizes?.[nth] ?? UNKNOWN_SIZE;
+      if (size !== UNKNOWN_SIZE) this.setSize(index, size);
+    }
+  }
+
   /** The sizes that were noted, packed; undefined for a tree of which not all entries are shown. */
   packSizes(): Buffer | undefined {
     if (this.objections.length > 0) return undefined;

@@ -116,3 +116,49 @@ test('what is under way is given up when the objects are closed', async () => {
   await objects.close();
   expect(upstream.aborted.length).toBeGreaterThan(0);
 });
+
+/** `count` folders of `each` files, all different, known to the layer as after `find`. */
+async function openFolders(count: number, each: number): Promise<{ layer: Layer; listings: Listing[] }> {
+  const tree: Record<string, TreeSource> = {};
+  for (let index = 0; index < count; index++) {
+    tree[`d${String(index).padStart(3, '0')}`] = files(each, (file) => `${index} ${file}`);
+  }
+  const { layer, listing } = await open(tree);
+  const listings: Listing[] = [];
+  for (let index = 0; index < count; index++) {
+    const inner = await layer.list(listing.at(index));
+    await layer.loadSizes(inner);
+    listings.push(inner);
+  }
+  return { layer, listings };
+}
+
+test.each([1, 2, 5])('who reads through many folders of %i files waits for few of them', async (each) => {
+  const { layer, listings } = await openFolders(100, each);
+  let waits = 0;
+  for (const listing of listings) {
+    for (let index = 0; index < each; index++) {
+      const fd = layer.open(listing.at(index));
+      if (fd instanceof Promise) waits++;
+      closeSync(await fd);
+    }
+    await settle();
+  }
+  expect(waits).toBeLessThan(20);
+  const ids = upstream.calls.flatMap((call) => (call.method.startsWith('fetchBlob') ? call.ids : []));
+  // One that was asked for at the same moment may come twice.
+  expect(ids.length).toBeLessThanOrEqual(100 * each + 2);
+  expect(new Set(ids).size).toBe(100 * each);
+});
+
+test('who goes another way than was foreseen is not followed for long', async () => {
+  const { layer, listings } = await openFolders(400, 4);
+  for (const listing of listings.slice(0, 3))
+    for (let index = 0; index < 4; index++) await readAt(layer, listing, index);
+  await settle();
+  const before = fetchedAhead();
+  expect(before).toBeGreaterThan(20);
+  for (let step = 0; step < 60; step++) await readAt(layer, listings[399 - step * 5] as Listing, 0);
+  await settle();
+  expect(fetchedAhead() - before).toBeLessThan(300);
+});
