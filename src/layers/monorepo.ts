@@ -161,8 +161,9 @@ class MonorepoLayer implements Layer {
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number> {
     if (isFolderMode(entry.mode)) throw new ErrnoError('EISDIR');
     if (isSymlinkMode(entry.mode)) throw new ErrnoError('ELOOP');
-    const fd = this.#objects.openBlob(entry.id, request);
-    this.#readAhead.opened(entry.path, entry.name, fd instanceof Promise);
+    const { id } = entry;
+    const fd = this.#objects.openBlob(id, request);
+    this.#readAhead.opened(entry, id, fd instanceof Promise);
     return fd;
   }
 

@@ -10,7 +10,7 @@ const MAX_WINDOW_BYTES = 8 * 1024 * 1024;
 const MAX_FILE_BYTES = 256 * 1024;
 /** Entries that are looked at for one window, so that looking stays short where hardly any file is small. */
 const MAX_LOOKS = 4096;
-/** A reader that waits for more files than this, and for more than it finds, goes another way than was foreseen. */
+/** A reader that waits for more files that were not foreseen than this, and than others, goes another way. */
 const MAX_MISSES = 32;
 /** After so long without an open, the reader has turned away, in milliseconds. */
 const TURNED_AWAY_MS = 3000;
@@ -22,7 +22,9 @@ export class Pursuit {
   #windowFiles = FIRST_WINDOW_FILES;
   /** Files of the last window. */
   #files = 0;
-  /** Since it began: files that were there when they were opened, and files that had to be waited for. */
+  /** Files of the last two windows. */
+  #foreseen: Set<ObjectId>[] = [];
+  /** Since it began: files that were opened as foreseen, and others that had to be waited for. */
   #hits = 0;
   #misses = 0;
   #lastOpenMs = performance.now();
@@ -47,11 +49,11 @@ export class Pursuit {
   }
 
   /** The reader opened a file; `missed` when it had to be waited for. */
-  opened(missed: boolean): void {
+  opened(id: ObjectId, missed: boolean): void {
     this.#lastOpenMs = performance.now();
     if (this.#places === undefined) return;
-    if (missed) this.#misses++;
-    else this.#hits++;
+    if (this.#foreseen.some((ids) => ids.has(id))) this.#hits++;
+    else if (missed) this.#misses++;
     if (this.#misses > Math.max(MAX_MISSES, this.#hits)) this.end();
     else if (this.#flight === undefined && this.#isKeepingUp()) this.#run();
   }
@@ -92,6 +94,7 @@ export class Pursuit {
     const flight = new AbortController();
     this.#flight = flight;
     this.#files = ids.length;
+    this.#foreseen = [new Set(ids), ...this.#foreseen.slice(0, 1)];
     this.#hits = 0;
     this.#misses = 0;
     this.#windowFiles = Math.min(MAX_WINDOW_FILES, this.#windowFiles * 4);

@@ -4,6 +4,8 @@ import { LruCache } from '../util/lru.ts';
 import { isBelow, parentPath, placesAfter, tableAt } from './depth-first.ts';
 import type { Place, WalkOrder } from './depth-first.ts';
 import { Pursuit } from './pursuit.ts';
+import type { ObjectId } from '../util/types.ts';
+import type { LayerEntry } from './layer.ts';
 import type { TreeTable } from './tree-table.ts';
 
 /** Files of a folder that had to be waited for before the folder counts as being read through. */
@@ -50,20 +52,21 @@ export class ReadAhead {
     this.#order = { ...order, files: true };
   }
 
-  /** A file was opened; `missed` when it had to be fetched. `path` and `name` as in its entry. */
-  opened(path: string, name: string, missed: boolean): void {
+  /** A file was opened; `missed` when it had to be fetched. */
+  opened(entry: LayerEntry, id: ObjectId, missed: boolean): void {
     // While nothing is fetched ahead, files that are there are none of our business: this is the hot path.
     if (!missed && this.#active.size === 0) return;
+    const { path } = entry;
     const passage = this.#passage;
     if (passage !== undefined && isBelow(path, passage.top)) {
-      passage.pursuit.opened(missed);
+      passage.pursuit.opened(id, missed);
       // What was not foreseen: another order, or folders that nobody knew.
       if (missed && !passage.pursuit.isActive) this.#pursue(passage.pursuit, this.#after(passage.top, path));
       return;
     }
-    const folder = path.slice(0, Math.max(0, path.length - name.length - 1));
+    const folder = parentPath(path);
     const reading = this.#folders.get(folder) ?? (missed ? this.#remember(folder) : undefined);
-    reading?.pursuit?.opened(missed);
+    reading?.pursuit?.opened(id, missed);
     if (reading === undefined || !missed) return;
     reading.misses++;
     if (reading.misses === 1 && this.#beginPassage(folder, path)) return;
@@ -71,7 +74,7 @@ export class ReadAhead {
     this.#last = reading;
     if (reading.pursuit?.isActive === true) return;
     reading.pursuit ??= this.#createPursuit();
-    reading.places ??= roundFrom(folder, reading.table, reading.table.find(name) + 1);
+    reading.places ??= roundFrom(folder, reading.table, reading.table.find(entry.name) + 1);
     this.#pursue(reading.pursuit, reading.places);
   }
 
