@@ -2,16 +2,19 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { detach } from './mounts.mjs';
 import { runCommand } from './processes.mjs';
 
 const GIB = 2 ** 30;
 const IMAGE_BYTES = 14 * GIB;
 /** The image grows to about this; what is deleted is given back (`discard`). */
-const NEEDED_BYTES = 7 * GIB;
+const NEEDED_BYTES = { full: 7 * GIB, quick: 1.5 * GIB };
 /** What must stay available for everything else when the image is in memory. */
 const SPARE_MEMORY_BYTES = 5 * GIB;
 const PREFIX = 'scorpio-bench-';
+const UNMOUNT_ATTEMPTS = 20;
+const UNMOUNT_PAUSE_MS = 250;
 
 const freeBytes = (folder) => {
   const { bavail, bsize } = statfsSync(folder);
@@ -24,15 +27,28 @@ function availableMemory() {
 }
 
 /** In memory where there is enough: then no other user of the disk, and no cache of it, is measured. */
-function imageParent() {
+function imageParent(needed) {
   const shared = '/dev/shm';
   try {
-    const fits = freeBytes(shared) > NEEDED_BYTES && availableMemory() > NEEDED_BYTES + SPARE_MEMORY_BYTES;
+    const fits = freeBytes(shared) > needed && availableMemory() > needed + SPARE_MEMORY_BYTES;
     if (fits) return { parent: shared, what: 'memory' };
   } catch {
     // No such folder.
   }
   return { parent: tmpdir(), what: 'the default disk' };
+}
+
+/** Detaching would leave the loop device to whoever still ends, so that is the last resort. */
+async function unmount(mountpoint) {
+  for (let attempt = 0; attempt < UNMOUNT_ATTEMPTS; attempt++) {
+    const done = await runCommand('umount', [mountpoint]).then(
+      () => true,
+      () => false,
+    );
+    if (done) return;
+    await delay(UNMOUNT_PAUSE_MS);
+  }
+  await detach(mountpoint);
 }
 
 async function makeImage(parent, what) {
@@ -55,7 +71,7 @@ async function makeImage(parent, what) {
     description: `fresh ext4 on a loop device, image in ${what}`,
     // The loop device goes with the mount.
     close: async () => {
-      await detach(mountpoint);
+      await unmount(mountpoint);
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -66,23 +82,36 @@ function plainFolder(parent, description) {
   return { folder, description, close: async () => rmSync(folder, { recursive: true, force: true }) };
 }
 
+function checkRoom(folder, needed) {
+  const free = freeBytes(folder);
+  if (free > needed) return;
+  const text = (bytes) => `${(bytes / GIB).toFixed(1)} GiB`;
+  throw new Error(`${folder} has ${text(free)} left, ${text(needed)} are needed: choose another with --dir`);
+}
+
 /**
  * A place for everything: `{ folder, description, close }`. With `parent` a new folder there. Without, root gets a fresh
  * ext4, since the filesystem that the machine happens to have (without a journal, nearly full, in layers of a container)
  * decides what making a file costs; where no loop device is to be had, and for other users, it is the system's folder
- * for temporary files. `log` is told why.
+ * for temporary files. `log` is told why. Rejects where there is not room enough, of which a `quick` run needs less.
  */
-export async function openDisk(parent, log) {
+export async function openDisk({ parent, quick, log }) {
+  const needed = quick ? NEEDED_BYTES.quick : NEEDED_BYTES.full;
+  const plain = (folder, description) => {
+    checkRoom(folder, needed);
+    return plainFolder(folder, description);
+  };
   if (parent !== undefined) {
     mkdirSync(parent, { recursive: true });
-    return plainFolder(parent, 'as given with --dir');
+    return plain(parent, 'as given with --dir');
   }
-  if (process.getuid() !== 0) return plainFolder(tmpdir(), 'the folder for temporary files');
-  const place = imageParent();
+  if (process.getuid() !== 0) return plain(tmpdir(), 'the folder for temporary files');
+  const place = imageParent(needed);
+  checkRoom(place.parent, needed);
   try {
     return await makeImage(place.parent, place.what);
   } catch (error) {
     log(`no loop device (${error.message}): using ${tmpdir()}`);
-    return plainFolder(tmpdir(), 'the folder for temporary files, no loop device could be had');
+    return plain(tmpdir(), 'the folder for temporary files, no loop device could be had');
   }
 }

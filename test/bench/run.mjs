@@ -34,23 +34,40 @@ async function runCase(stage, name) {
   }
 }
 
+/** Calls `close` and ends the process when it is interrupted or fails somewhere. Returns a function that undoes this. */
+function closeOnEnd(close, log) {
+  const end = (why, code) => {
+    log(why);
+    void close().finally(() => process.exit(code));
+  };
+  const interrupted = () => end('stopping', EXIT_INTERRUPTED);
+  const broken = (error) => end(error.stack ?? String(error), 1);
+  for (const signal of SIGNALS) process.on(signal, interrupted);
+  process.on('uncaughtException', broken);
+  process.on('exit', killAll);
+  return () => {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
+    process.off('uncaughtException', broken);
+    process.off('exit', killAll);
+  };
+}
+
 /**
  * Measures the named cases; resolves with `{ environment, columns, rows }`, of which `keep` is told after every case.
  * Whatever happens, Ctrl-C included, nothing that was started, mounted or written stays.
  */
 export async function measure({ root, names, contenders, quick, dir, profile, log, keep }) {
   if (profile !== undefined) mkdirSync(profile, { recursive: true });
-  const disk = await openDisk(dir, log);
-  const stage = new Stage({ folder: disk.folder, quick, contenders, profile, log });
+  const opening = openDisk({ parent: dir, quick, log });
+  let stage;
   let closing;
-  const close = () => (closing ??= stage.close().finally(() => disk.close()));
-  const interrupted = () => {
-    log('stopping');
-    void close().finally(() => process.exit(EXIT_INTERRUPTED));
-  };
-  for (const signal of SIGNALS) process.on(signal, interrupted);
-  process.on('exit', killAll);
+  const close = () =>
+    (closing ??= opening.then((disk) => Promise.resolve(stage?.close()).finally(() => disk.close())));
+  const undo = closeOnEnd(close, log);
   try {
+    const disk = await opening;
+    if (closing !== undefined) throw new Error('interrupted');
+    stage = new Stage({ folder: disk.folder, quick, contenders, profile, log });
     log(`measuring on ${disk.description}`);
     const environment = await describeEnvironment({ root, stage, disk });
     const columns = contenders.map(({ id, title, kind }) => ({ id, title, kind }));
@@ -63,6 +80,6 @@ export async function measure({ root, names, contenders, quick, dir, profile, lo
     return result;
   } finally {
     await close();
-    for (const signal of SIGNALS) process.off(signal, interrupted);
+    undo();
   }
 }
