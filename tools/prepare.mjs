@@ -72,9 +72,9 @@ function ensureNpmPackages() {
   const stamp = join(root, 'node_modules', '.scorpio-installed');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   console.log('installing npm packages (better-sqlite3 is compiled, which takes a minute)');
-  // Its prebuilt binary would come from elsewhere: compiling needs nothing but the package.
+  // Its prebuilt binary would come from elsewhere: compiling needs nothing but the package. The others bring theirs.
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    env: { ...process.env, npm_config_build_from_source: 'true' },
+    env: { ...process.env, npm_config_build_from_source: 'better-sqlite3' },
   });
   writeFileSync(stamp, wanted);
 }

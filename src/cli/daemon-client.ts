@@ -22,6 +22,8 @@ export interface MountStatus {
   readonly mountpoint: string;
   readonly layers: { readonly upper: string; readonly cl: string | null };
   readonly state: string | { readonly Failed: { readonly reason: string } };
+  /** How it is served, and what that cannot do; null while it is not. */
+  readonly binding?: { readonly name: string; readonly limits: readonly { readonly name: string }[] } | null;
   /** Why the last request failed, for users. */
   readonly error?: string;
   readonly users?: readonly HoldingProcess[];

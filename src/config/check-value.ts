@@ -48,6 +48,14 @@ function checkStatMode(key: ConfigKey, text: string): Checked {
   };
 }
 
+function checkBinding(key: ConfigKey, text: string): Checked {
+  const lower = text.toLowerCase();
+  if (lower === 'auto' || lower === 'kernel' || lower === 'fuse-native') return { value: lower };
+  return {
+    problem: `Invalid binding for '${key.flat}': expected 'auto', 'kernel' or 'fuse-native', got ${quote(text)}`,
+  };
+}
+
 function checkUrl(key: ConfigKey, text: string): Checked {
   const scheme = /^([a-z][a-z0-9+.-]*):/iu.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) {
@@ -104,6 +112,8 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return checkAutoBoolean(key, text);
     case 'stat-mode':
       return checkStatMode(key, text);
+    case 'fuse-binding':
+      return checkBinding(key, text);
     case 'url':
       return checkUrl(key, text);
     case 'address':

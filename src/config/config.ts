@@ -36,4 +36,6 @@ export interface Config {
   readonly memoryBudget: number;
   /** Let other users into the mounts; undefined: as root yes, else no. */
   readonly allowOther: boolean | undefined;
+  /** How mounts are served. */
+  readonly fuseBinding: 'auto' | 'kernel' | 'fuse-native';
 }

@@ -10,6 +10,7 @@ export type ValueType =
   | 'u64'
   | 'u32'
   | 'stat-mode'
+  | 'fuse-binding'
   | 'address'
   | 'auto-bool'
   | 'disk-amount';
@@ -366,6 +367,15 @@ const fuse: readonly ConfigKey[] = [
     default: 'auto',
     description:
       'Let other users into the mounts; auto: when the daemon runs as root. An ordinary user needs user_allow_other in /etc/fuse.conf.',
+  },
+  {
+    flat: 'fuse_binding',
+    section: 'fuse',
+    short: 'binding',
+    type: 'fuse-binding',
+    default: 'auto',
+    description:
+      'How mounts are served: kernel (the FUSE protocol itself), fuse-native (libfuse, see docs/fuse-bindings.md), or auto: kernel where it can run.',
   },
 ];
 

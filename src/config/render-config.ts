@@ -81,6 +81,7 @@ const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
   u64: 'whole number',
   u32: 'whole number',
   'stat-mode': '`fast` or `accurate`',
+  'fuse-binding': '`auto`, `kernel` or `fuse-native`',
   address: '`IP:PORT`',
   'auto-bool': '`auto`, `true` or `false`',
   'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',

@@ -42,6 +42,7 @@ export function resolveConfig(settings: Settings): Config {
     fetchMaxRetries: Math.max(1, number('dicfuse_fetch_dir_max_retries', Number.MAX_SAFE_INTEGER)),
     fetchConcurrency: number('fetch_file_thread', MAX_REQUESTS_AT_ONCE),
     memoryBudget: number('memory_budget', Number.MAX_SAFE_INTEGER),
+    fuseBinding: text('fuse_binding') as Config['fuseBinding'],
     allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
   };
 }

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { parseAddress } from '../config/check-value.ts';
 import type { Config } from '../config/config.ts';
-import { mountKernel } from '../fuse/kernel/mount-kernel.ts';
+import { chooseBinding } from '../fuse/choose-binding.ts';
 import { createHttpApp } from '../http/app.ts';
 import { detachMount } from '../mount/dead-mount.ts';
 import { createLocalMountHost } from '../mount/local-mount-host.ts';
@@ -73,7 +73,7 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
   const startedAtMs = Date.now();
   const place = takePlace(config.storePath, config.stateFile);
   closers.push(() => place.release());
-  const host = openHost(config, log, closers);
+  const host = await openHost(config, log, closers);
   const registry = await MountRegistry.load({
     host,
     stateFile: config.stateFile,
@@ -113,7 +113,11 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
 }
 
 /** The parts that serve mounts. */
-function openHost(config: Config, log: Logger, closers: Closer[]): MountHost {
+async function openHost(config: Config, log: Logger, closers: Closer[]): Promise<MountHost> {
+  const binding = await chooseBinding(config.fuseBinding);
+  if (binding.name !== 'kernel') {
+    log.warn('mounts are limited by their binding', { binding: binding.name, reason: binding.reason });
+  }
   const store = openObjectStore(config.storePath, {
     onWarning: (message) => log.warn(message),
     budget: { limit: config.storeLimit, keepFree: config.storeKeepFree },
@@ -135,7 +139,7 @@ function openHost(config: Config, log: Logger, closers: Closer[]): MountHost {
   return createLocalMountHost({
     upstream,
     objects,
-    mountFilesystem: mountKernel,
+    binding,
     memory: new MemoryBudget(config.memoryBudget),
     traffic: () => ({ fetchedBytes: upstream.counters.bytesReceived, requests: upstream.counters.requests }),
     rules: {

@@ -9,6 +9,8 @@ export interface FuseMountOptions {
   readonly source: string;
   /** Lets users other than the one that mounts use the mount (as root always possible). */
   readonly allowOther: boolean;
+  /** Who new objects belong to where the binding does not learn who makes them; this process when absent. */
+  readonly owner?: { readonly uid: number; readonly gid: number };
   /** Told of each error that is a fault of this program or of the disk rather than an ordinary errno. */
   readonly onFault?: (operation: string, error: unknown) => void;
 }

@@ -1,5 +1,5 @@
 // A mount as the HTTP API shows it: all fields that ScorpioFS has, null where there is nothing, and some more.
-import type { MountReport, MountUser } from '../mount/mount-host.ts';
+import type { MountBinding, MountReport, MountUser } from '../mount/mount-host.ts';
 import type { MountLifecycle, MountRecord } from '../mount/mount-record.ts';
 
 /** The JSON form of a mount. */
@@ -17,6 +17,8 @@ export interface MountStatus {
   readonly commit: string | null;
   readonly uid: number;
   readonly gid: number;
+  /** How it is served, and what that cannot do; null while the mount does not serve. */
+  readonly binding: MountBinding | null;
   /** Of the whole daemon, since it started; null while the mount does not serve. */
   readonly fetched_bytes: number | null;
   readonly requests: number | null;
@@ -44,6 +46,7 @@ export function toMountStatus(record: MountRecord, report: MountReport | undefin
     commit: record.snapshot?.commit ?? null,
     uid: record.uid,
     gid: record.gid,
+    binding: report?.binding ?? null,
     fetched_bytes: report?.fetchedBytes ?? null,
     requests: report?.requests ?? null,
     faults: report?.faults ?? [],

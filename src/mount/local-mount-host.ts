@@ -1,7 +1,8 @@
 // Serves mounts in this process: upstream, store, layer, overlay and FUSE put together, once for each mount.
 import { chown, mkdir, rmdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { FuseMount, MountFilesystem } from '../fuse/fuse-mount.ts';
+import type { FuseBinding } from '../fuse/choose-binding.ts';
+import type { FuseMount } from '../fuse/fuse-mount.ts';
 import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
 import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
@@ -44,7 +45,7 @@ const UNMOUNT_PAUSE_MS = 100;
 export interface LocalMountHostOptions {
   readonly upstream: Upstream;
   readonly objects: ObjectSource;
-  readonly mountFilesystem: MountFilesystem;
+  readonly binding: FuseBinding;
   /** What all mounts share of the memory; default: no limit. */
   readonly memory?: MemoryBudget;
   /** What the upstream has transferred so far. */
@@ -144,6 +145,7 @@ class LocalMountHost implements MountHost {
       snapshot,
       mountpoint,
       ownsMountpoint,
+      binding: { name: this.#options.binding.name, limits: this.#options.binding.limits },
       ...this.#options.traffic(),
       faults: [...faults],
     };
@@ -241,14 +243,14 @@ class LocalMountHost implements MountHost {
     spec: MountSpec,
     parts: { layer: Layer; snapshot: Snapshot; mountpoint: string; owns: boolean },
   ): Promise<void> {
-    const { mountFilesystem, memory, log } = this.#options;
+    const { binding, memory, log } = this.#options;
     const { layer, mountpoint, snapshot } = parts;
     const { upperDir, workDir, uid, gid } = spec;
     const madeUpper = await makeUpper(spec);
     const faults: string[] = [];
     let fuse: FuseMount;
     try {
-      fuse = await mountFilesystem(
+      fuse = await binding.mountFilesystem(
         (notifier) =>
           createOverlay({
             layer,
@@ -264,6 +266,7 @@ class LocalMountHost implements MountHost {
           mountpoint,
           source: `scorpio:${spec.path}`,
           allowOther: spec.allowOther,
+          owner: { uid, gid },
           onFault: (operation, error) => {
             const { message } = error as Error;
             faults.push(`${operation}: ${message}`);

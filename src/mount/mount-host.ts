@@ -33,6 +33,14 @@ export interface MountSpec {
   readonly allowOther: boolean;
 }
 
+/** How a mount is served. */
+export interface MountBinding {
+  /** `kernel` or `fuse-native`. */
+  readonly name: string;
+  /** What mounts of this binding cannot do; empty for the kernel binding. */
+  readonly limits: readonly { readonly name: string; readonly text: string }[];
+}
+
 /** What a served mount says of itself. */
 export interface MountReport {
   readonly id: string;
@@ -43,6 +51,7 @@ export interface MountReport {
   readonly mountpoint: string;
   /** Whether the mount point's folder was made for a mount, and is removed after unmounting. */
   readonly ownsMountpoint: boolean;
+  readonly binding: MountBinding;
   /** Bytes received from the server for all mounts of this process since it started. */
   readonly fetchedBytes: number;
   /** Requests sent to the server for all mounts of this process since it started. */

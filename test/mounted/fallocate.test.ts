@@ -1,6 +1,7 @@
 // fallocate(2) on a real mount.
 import { readFileSync, statSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { lacks } from '../support/binding.ts';
 import { useMounts } from '../support/mounted.ts';
 import { python } from '../support/python.ts';
 
@@ -11,7 +12,7 @@ call('fallocate', fd, int(sys.argv[2]), ctypes.c_long(int(sys.argv[3])), ctypes.
 const fallocate = (path: string, mode: number, offset: number, length: number): Promise<string> =>
   python(FALLOCATE, path, String(mode), String(offset), String(length));
 
-test('reserves space and grows lower files and new ones with zeros', async () => {
+test.skipIf(lacks('fallocate'))('reserves space and grows lower files and new ones with zeros', async () => {
   const root = await mounts.fresh();
   expect(await fallocate(`${root}/README.md`, 0, 0, 100_000)).toBe('');
   const content = readFileSync(`${root}/README.md`);
@@ -21,13 +22,13 @@ test('reserves space and grows lower files and new ones with zeros', async () =>
   expect(statSync(`${root}/new`).blocks * 512).toBeGreaterThanOrEqual(1_000_000);
 });
 
-test('with FALLOC_FL_KEEP_SIZE keeps the size', async () => {
+test.skipIf(lacks('fallocate'))('with FALLOC_FL_KEEP_SIZE keeps the size', async () => {
   const root = await mounts.fresh();
   expect(await fallocate(`${root}/README.md`, 1, 0, 100_000)).toBe('');
   expect(statSync(`${root}/README.md`).size).toBe(13);
 });
 
-test('punches holes', async () => {
+test.skipIf(lacks('fallocate'))('punches holes', async () => {
   const root = await mounts.fresh();
   expect(await fallocate(`${root}/big.bin`, 3, 8192, 100_000)).toBe('');
   const content = readFileSync(`${root}/big.bin`);

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { lacks } from '../support/binding.ts';
 import { findMount, parseMountinfo } from '../../src/fuse/kernel/mountinfo.ts';
 
 const run = promisify(execFile);
@@ -179,35 +180,41 @@ describe.skipIf(!canMount)('a mount through the kernel binding', () => {
     expect((await mounted.ask<Report>('report')).faults).toEqual([]);
   });
 
-  it('carries attributes, times before 1970 and the numbers of statfs', async () => {
-    await mount();
-    const file = join(point, 'file');
-    await fs.writeFile(file, '');
-    await fs.chmod(file, 0o4751);
-    await fs.chown(file, 12, 34);
-    await fs.utimes(file, new Date(-1_000_000), new Date(-86_400_500));
-    const stat = await fs.stat(file);
-    expect({ mode: stat.mode, uid: stat.uid, gid: stat.gid }).toEqual({ mode: 0o100751, uid: 12, gid: 34 });
-    expect([stat.atimeMs, stat.mtimeMs]).toEqual([-1_000_000, -86_400_500]);
-    const { blocks, bfree, bavail, ffree } = await fs.statfs(point);
-    expect([blocks, bfree, bavail, ffree]).toEqual([1000, 500, 400, 77]);
-  });
+  it.skipIf(lacks('millisecond-times'))(
+    'carries attributes, times before 1970 and the numbers of statfs',
+    async () => {
+      await mount();
+      const file = join(point, 'file');
+      await fs.writeFile(file, '');
+      await fs.chmod(file, 0o4751);
+      await fs.chown(file, 12, 34);
+      await fs.utimes(file, new Date(-1_000_000), new Date(-86_400_500));
+      const stat = await fs.stat(file);
+      expect({ mode: stat.mode, uid: stat.uid, gid: stat.gid }).toEqual({ mode: 0o100751, uid: 12, gid: 34 });
+      expect([stat.atimeMs, stat.mtimeMs]).toEqual([-1_000_000, -86_400_500]);
+      const { blocks, bfree, bavail, ffree } = await fs.statfs(point);
+      expect([blocks, bfree, bavail, ffree]).toEqual([1000, 500, 400, 77]);
+    },
+  );
 
-  it('keeps names that are not UTF-8 and refuses names beyond 255 bytes', async () => {
-    await mount();
-    const name = Buffer.concat([Buffer.from(`${point}/`), Buffer.from([0xff, 0xfe, 0x41])]);
-    await fs.writeFile(name, 'x');
-    const names = await fs.readdir(point, { encoding: 'buffer' });
-    expect(names.some((other) => other.equals(Buffer.from([0xff, 0xfe, 0x41])))).toBe(true);
-    expect(await fs.readFile(name, 'utf8')).toBe('x');
-    await fs.writeFile(join(point, 'n'.repeat(255)), '');
-    const long = join(point, 'n'.repeat(256));
-    await expect(fs.stat(long)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
-    await expect(fs.mkdir(long)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
-    await expect(fs.rename(join(point, 'n'.repeat(255)), long)).rejects.toMatchObject({
-      code: 'ENAMETOOLONG',
-    });
-  });
+  it.skipIf(lacks('utf8-names'))(
+    'keeps names that are not UTF-8 and refuses names beyond 255 bytes',
+    async () => {
+      await mount();
+      const name = Buffer.concat([Buffer.from(`${point}/`), Buffer.from([0xff, 0xfe, 0x41])]);
+      await fs.writeFile(name, 'x');
+      const names = await fs.readdir(point, { encoding: 'buffer' });
+      expect(names.some((other) => other.equals(Buffer.from([0xff, 0xfe, 0x41])))).toBe(true);
+      expect(await fs.readFile(name, 'utf8')).toBe('x');
+      await fs.writeFile(join(point, 'n'.repeat(255)), '');
+      const long = join(point, 'n'.repeat(256));
+      await expect(fs.stat(long)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+      await expect(fs.mkdir(long)).rejects.toMatchObject({ code: 'ENAMETOOLONG' });
+      await expect(fs.rename(join(point, 'n'.repeat(255)), long)).rejects.toMatchObject({
+        code: 'ENAMETOOLONG',
+      });
+    },
+  );
 
   it('lists a large folder completely and moves large files unharmed', async () => {
     const mounted = await mount();
@@ -243,53 +250,62 @@ describe.skipIf(!canMount)('a mount through the kernel binding', () => {
     expect(await fs.readdir(point)).toContain('broken');
   });
 
-  it('ends a call that waits with EINTR when its process is interrupted', async () => {
-    const mounted = await mount();
-    // A handler instead of the default death by signal, to see what open returns.
-    const script =
-      'import os,signal,sys,time\nsignal.signal(signal.SIGINT,lambda *a: (_ for _ in ()).throw(InterruptedError(4,"")))\n' +
-      'if os.fork()==0: time.sleep(float(sys.argv[2])); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
-      'try: open(sys.argv[1])\nexcept OSError as e: print(e.errno)';
-    // 5 ms is before the filesystem asks for the signal, 100 ms after.
-    for (const seconds of ['0.005', '0.1']) {
-      const { stdout } = await run('python3', ['-c', script, join(point, 'stuck'), seconds], {
-        timeout: TOO_LONG_MS,
-      });
-      expect(stdout.trim()).toBe('4');
-    }
-    const cat = spawn('cat', [join(point, 'stuck')]);
-    await delay(100);
-    cat.kill('SIGINT');
-    expect((await once(cat, 'exit'))[1]).toBe('SIGINT');
-    expect((await mounted.ask<Report>('report')).openFiles).toBe(0);
-  });
+  it.skipIf(lacks('interrupt'))(
+    'ends a call that waits with EINTR when its process is interrupted',
+    async () => {
+      const mounted = await mount();
+      // A handler instead of the default death by signal, to see what open returns.
+      const script =
+        'import os,signal,sys,time\nsignal.signal(signal.SIGINT,lambda *a: (_ for _ in ()).throw(InterruptedError(4,"")))\n' +
+        'if os.fork()==0: time.sleep(float(sys.argv[2])); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
+        'try: open(sys.argv[1])\nexcept OSError as e: print(e.errno)';
+      // 5 ms is before the filesystem asks for the signal, 100 ms after.
+      for (const seconds of ['0.005', '0.1']) {
+        const { stdout } = await run('python3', ['-c', script, join(point, 'stuck'), seconds], {
+          timeout: TOO_LONG_MS,
+        });
+        expect(stdout.trim()).toBe('4');
+      }
+      const cat = spawn('cat', [join(point, 'stuck')]);
+      await delay(100);
+      cat.kill('SIGINT');
+      expect((await once(cat, 'exit'))[1]).toBe('SIGINT');
+      expect((await mounted.ask<Report>('report')).openFiles).toBe(0);
+    },
+  );
 
-  it('lets a call go on when its process is only sent signals that it handles, and ends it when it is to stop', async () => {
-    await mount();
-    const script =
-      'import ctypes,os,signal,sys,time\nlibc=ctypes.CDLL(None,use_errno=True)\n' +
-      'signal.signal(signal.SIGALRM,lambda *a: None)\nsignal.signal(signal.SIGINT,lambda *a: None)\n' +
-      'signal.setitimer(signal.ITIMER_REAL,0.05,0.05)\n' +
-      'if os.fork()==0: time.sleep(0.6); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
-      'start=time.monotonic()\nlibc.open(sys.argv[1].encode(),0)\n' +
-      'print(ctypes.get_errno(),time.monotonic()-start>0.5)';
-    const { stdout } = await run('python3', ['-c', script, join(point, 'stuck')], { timeout: TOO_LONG_MS });
-    expect(stdout).toBe('4 True\n');
-  });
+  it.skipIf(lacks('interrupt'))(
+    'lets a call go on when its process is only sent signals that it handles, and ends it when it is to stop',
+    async () => {
+      await mount();
+      const script =
+        'import ctypes,os,signal,sys,time\nlibc=ctypes.CDLL(None,use_errno=True)\n' +
+        'signal.signal(signal.SIGALRM,lambda *a: None)\nsignal.signal(signal.SIGINT,lambda *a: None)\n' +
+        'signal.setitimer(signal.ITIMER_REAL,0.05,0.05)\n' +
+        'if os.fork()==0: time.sleep(0.6); os.kill(os.getppid(),signal.SIGINT); os._exit(0)\n' +
+        'start=time.monotonic()\nlibc.open(sys.argv[1].encode(),0)\n' +
+        'print(ctypes.get_errno(),time.monotonic()-start>0.5)';
+      const { stdout } = await run('python3', ['-c', script, join(point, 'stuck')], { timeout: TOO_LONG_MS });
+      expect(stdout).toBe('4 True\n');
+    },
+  );
 
-  it('shows what changed behind the kernel as soon as it is notified', async () => {
-    const mounted = await mount({ ttl: 1e9 });
-    const ino = await mounted.ask<number>('plant', { name: 'cached', text: 'old' });
-    const file = join(point, 'cached');
-    expect(await fs.readFile(file, 'utf8')).toBe('old');
-    await mounted.ask('rewrite', { ino, text: 'new' });
-    await expect.poll(async () => fs.readFile(file, 'utf8')).toBe('new');
-    await mounted.ask('drop', { name: 'cached' });
-    await expect.poll(() => existsSync(file)).toBe(false);
-    // The missing name is remembered too, until it is told.
-    await mounted.ask('plant', { name: 'cached', text: 'again' });
-    expect(existsSync(file)).toBe(false);
-  });
+  it.skipIf(lacks('invalidation'))(
+    'shows what changed behind the kernel as soon as it is notified',
+    async () => {
+      const mounted = await mount({ ttl: 1e9 });
+      const ino = await mounted.ask<number>('plant', { name: 'cached', text: 'old' });
+      const file = join(point, 'cached');
+      expect(await fs.readFile(file, 'utf8')).toBe('old');
+      await mounted.ask('rewrite', { ino, text: 'new' });
+      await expect.poll(async () => fs.readFile(file, 'utf8')).toBe('new');
+      await mounted.ask('drop', { name: 'cached' });
+      await expect.poll(() => existsSync(file)).toBe(false);
+      // The missing name is remembered too, until it is told.
+      await mounted.ask('plant', { name: 'cached', text: 'again' });
+      expect(existsSync(file)).toBe(false);
+    },
+  );
 
   it('gives references back when the kernel forgets', async () => {
     const mounted = await mount();

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { expect, test } from 'vitest';
+import { lacks } from '../support/binding.ts';
 import { codeOf, useMounts } from '../support/mounted.ts';
 import { python } from '../support/python.ts';
 
@@ -89,14 +90,14 @@ test('over another name of the same file nothing happens', async () => {
   expect(statSync(`${root}/README.md`).nlink).toBe(2);
 });
 
-test('RENAME_NOREPLACE is EEXIST when something is there', async () => {
+test.skipIf(lacks('rename-flags'))('RENAME_NOREPLACE is EEXIST when something is there', async () => {
   const root = await mounts.fresh();
   expect(await renameat2(`${root}/README.md`, `${root}/run.sh`, NOREPLACE)).toBe('EEXIST');
   expect(await renameat2(`${root}/README.md`, `${root}/new`, NOREPLACE)).toBe('');
   expect(readFileSync(`${root}/new`, 'utf8')).toBe('hello, lower\n');
 });
 
-test('RENAME_EXCHANGE swaps files and folders, lower and new', async () => {
+test.skipIf(lacks('rename-flags'))('RENAME_EXCHANGE swaps files and folders, lower and new', async () => {
   const root = await mounts.fresh();
   writeFileSync(`${root}/new`, 'new');
   expect(await renameat2(`${root}/new`, `${root}/README.md`, EXCHANGE)).toBe('');

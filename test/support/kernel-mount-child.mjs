@@ -1,7 +1,7 @@
-// Mounts the tree filesystem in a process of its own and does what its parent asks over the IPC channel.
+// Mounts the tree filesystem through the binding under test in a process of its own and does what its parent asks over the IPC channel.
 //   arguments: mountpoint, options as JSON ({ allowOther, ttl, files })
 //   messages:  { id, command, ...arguments } answered by { id, result } or { id, error }; events as { event }
-import { mountKernel } from '../../dist/fuse/kernel/mount-kernel.js';
+import { chooseBinding } from '../../dist/fuse/choose-binding.js';
 import { createTreeFilesystem } from './tree-filesystem.mjs';
 
 const [mountpoint, json] = process.argv.slice(2);
@@ -34,7 +34,8 @@ const commands = {
 
 let mount;
 try {
-  mount = await mountKernel(
+  const { mountFilesystem } = await chooseBinding(process.env.SCORPIO_TEST_BINDING ?? 'kernel');
+  mount = await mountFilesystem(
     (notifier) => {
       filesystem = createTreeFilesystem({ ttl, notifier });
       return Object.assign(filesystem, { destroy: () => void destroyed++ });

@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { testBinding } from './binding.ts';
 import { createGitRepository, type GitRepository, type PathSpec } from './git-repository.ts';
 import { findMounts, type Leftover } from './leftovers.ts';
 import { lowerSeed, type SeedTree } from './seed-tree.ts';
@@ -199,6 +200,7 @@ class Fixture implements MountFixture {
       antares_cl_root: this.#path('cl'),
       antares_mount_root: this.#path('default-mounts'),
       antares_state_file: this.#path('mounts.toml'),
+      fuse_binding: testBinding,
     };
     return Object.entries(keys)
       .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)

@@ -4,6 +4,7 @@ import { access, open, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { describeError } from '../../util/system-error.ts';
+import { describeBindings } from '../../mount/describe-bindings.ts';
 import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { print } from '../output.ts';
@@ -125,6 +126,20 @@ async function checkStore(config: Config): Promise<Finding[]> {
   }
 }
 
+/** Which binding would serve mounts, and whether the other one could. */
+async function checkBindings({ fuseBinding }: Config): Promise<Finding[]> {
+  const { name, reason, problem, fuseNative, limits } = await describeBindings(fuseBinding);
+  const used =
+    problem === undefined
+      ? ok('fuse binding', `${name}: ${reason}`)
+      : fail('fuse binding', `${name} (${reason}), but it cannot run: ${problem}`);
+  const loads =
+    fuseNative === undefined
+      ? ok('fuse-native', 'loads')
+      : warn('fuse-native', `${fuseNative}${name === 'kernel' ? ' (not needed)' : ''}`);
+  return [used, loads, ...limits.map((limit) => warn(`limit of ${name}`, `${limit.name}: ${limit.text}`))];
+}
+
 /** Prints a line for each check. Resolves with 1 when a critical one fails. */
 export async function runDoctor(globals: GlobalOptions): Promise<number> {
   const { config } = await createContext(globals);
@@ -133,6 +148,7 @@ export async function runDoctor(globals: GlobalOptions): Promise<number> {
     await checkKernel(),
     ...(await checkHelper()),
     await checkFuseConf(),
+    ...(await checkBindings(config)),
     await checkFolder('workspace', config.workspace),
     await checkFolder('store_path', config.storePath),
     await checkFolder('antares_upper_root', config.upperRoot),

@@ -130,9 +130,15 @@ describe('precedence', () => {
 
   it('takes every key from the environment, from its section and flat', async () => {
     const sample = (type: string, least: number): string =>
-      ({ url: 'https://h', path: '/p', string: 's', bool: 'false', 'stat-mode': 'fast', address: '[::1]:1' })[
-        type
-      ] ?? (type === 'auto-bool' ? 'false' : String(Math.max(7, least)));
+      ({
+        url: 'https://h',
+        path: '/p',
+        string: 's',
+        bool: 'false',
+        'stat-mode': 'fast',
+        'fuse-binding': 'kernel',
+        address: '[::1]:1',
+      })[type] ?? (type === 'auto-bool' ? 'false' : String(Math.max(7, least)));
     for (const key of CONFIG_KEYS) {
       const value = sample(key.type, key.min ?? 0);
       const inEnv = await load('', { env: { [environmentName(key)]: value } });

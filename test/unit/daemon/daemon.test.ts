@@ -45,6 +45,7 @@ function config(fields: Partial<Config> = {}): Config {
     fetchMaxRetries: 1,
     fetchConcurrency: 2,
     memoryBudget: 512 * 1024 * 1024,
+    fuseBinding: 'kernel',
     allowOther: undefined,
     ...fields,
   };

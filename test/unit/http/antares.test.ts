@@ -135,6 +135,7 @@ describe('looking', () => {
       gid: 1001,
       fetched_bytes: 12,
       requests: 3,
+      binding: { name: 'kernel', limits: [] },
       faults: ['OPEN: EIO'],
     };
     expect((await http.ask('GET', `/antares/mounts/${id}`)).json).toEqual(expected);
@@ -172,6 +173,7 @@ describe('looking', () => {
     });
     expect((await http.ask('GET', `/antares/mounts/${id}`)).json).toMatchObject({
       state,
+      binding: null,
       fetched_bytes: null,
       requests: null,
       faults: [],

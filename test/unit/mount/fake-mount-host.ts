@@ -67,6 +67,7 @@ export class FakeMountHost implements MountHost {
       snapshot,
       mountpoint: spec.mountpoint,
       ownsMountpoint: true,
+      binding: { name: 'kernel', limits: [] },
       fetchedBytes: 12,
       requests: 3,
       faults: ['OPEN: EIO'],

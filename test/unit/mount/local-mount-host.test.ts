@@ -73,7 +73,7 @@ beforeEach(async () => {
   host = createLocalMountHost({
     upstream,
     objects,
-    mountFilesystem,
+    binding: { name: 'kernel', reason: '', limits: [{ name: 'some', text: 'Some.' }], mountFilesystem },
     traffic: () => ({ fetchedBytes: 11, requests: 2 }),
     rules: { reserved: [join(folder, 'store')], allowed: [] },
     log,
@@ -111,6 +111,7 @@ describe('mounting', () => {
       snapshot: { commit: 'c'.repeat(40), tree: upstream.head?.tree, time: 1_700_000_000 },
       mountpoint: join(folder, 'm/p'),
       ownsMountpoint: true,
+      binding: { name: 'kernel', limits: [{ name: 'some', text: 'Some.' }] },
       fetchedBytes: 11,
       requests: 2,
       faults: [],
