@@ -1,5 +1,5 @@
 // One HTTP request of a command, with a deadline, and its failures in words.
-import { request } from 'undici';
+import type { request as httpRequest } from 'node:http';
 import { describeError } from '../util/system-error.ts';
 
 /** A request. */
@@ -29,43 +29,76 @@ export class TransportError extends Error {
   }
 }
 
+/** Ends a request whose whole answer did not come in time. */
+class LateError extends Error {}
+
 function explain(error: unknown, { url, timeoutMs }: JsonRequest): TransportError {
-  const { code, name } = error as NodeJS.ErrnoException;
+  const { code } = error as NodeJS.ErrnoException;
   const host = URL.canParse(url) ? new URL(url).host : url;
   if (code === 'ECONNREFUSED') {
     return new TransportError('refused', `connection refused, nothing listens at ${host}`, error);
   }
-  if (name === 'TimeoutError' || code?.endsWith('_TIMEOUT') === true || code === 'ETIMEDOUT') {
+  if (error instanceof LateError || code === 'ETIMEDOUT') {
     return new TransportError('timeout', `no answer from ${host} within ${timeoutMs / 1000} s`, error);
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return new TransportError('other', `the host of ${url} is not known`, error);
   }
-  if (code === 'ECONNRESET' || code === 'UND_ERR_SOCKET') {
+  if (code === 'ECONNRESET' || code === 'EPIPE') {
     return new TransportError('other', `${host} closed the connection without an answer`, error);
   }
   return new TransportError('other', describeError(error), error);
 }
 
-/** Sends a request on a connection of its own. Rejects with TransportError when there is no whole answer in time. */
+/** The error itself, or the first inside it: Node wraps the attempts for several addresses. */
+function firstOf(error: unknown): unknown {
+  return error instanceof AggregateError && error.errors.length > 0 ? firstOf(error.errors[0]) : error;
+}
+
+/**
+ * Sends a request on a connection of its own. Rejects with TransportError when there is no whole answer in time. Over
+ * node:http, since loading undici takes half of a command's start.
+ */
 export async function requestJson(options: JsonRequest): Promise<HttpAnswer> {
-  const { method, url, body, timeoutMs } = options;
   try {
-    const response = await request(url, {
-      method,
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-      headersTimeout: timeoutMs,
-      bodyTimeout: timeoutMs,
-      signal: AbortSignal.timeout(timeoutMs),
-      // A kept connection would keep the process from ending.
-      reset: true,
-    });
-    return { status: response.statusCode, text: await response.body.text() };
+    const url = new URL(options.url);
+    const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
+    return await exchange(request, url, options);
   } catch (error) {
-    throw explain(error, options);
+    throw explain(firstOf(error), options);
   }
+}
+
+function exchange(
+  request: typeof httpRequest,
+  url: URL,
+  { method, body, timeoutMs }: JsonRequest,
+): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const json = body === undefined ? undefined : JSON.stringify(body);
+    const headers = json === undefined ? {} : { 'content-type': 'application/json' };
+    // A kept connection would keep the process from ending.
+    const outgoing = request(url, { method, headers, agent: false });
+    const settle = (settled: () => void): void => {
+      clearTimeout(timer);
+      settled();
+    };
+    const timer = setTimeout(() => {
+      reject(new LateError('late'));
+      outgoing.destroy();
+    }, timeoutMs);
+    outgoing.on('error', (error) => settle(() => reject(error)));
+    outgoing.on('response', (incoming) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.on('error', (error) => settle(() => reject(error)));
+      incoming.on('end', () => {
+        const text = Buffer.concat(chunks).toString('utf8');
+        settle(() => resolve({ status: incoming.statusCode ?? 0, text }));
+      });
+    });
+    outgoing.end(json);
+  });
 }
 
 /** The value of a JSON text, or undefined when it is none. */

@@ -14,7 +14,8 @@ import { findRecordedDaemon, type Daemon } from './find-daemon.ts';
 import { note } from './output.ts';
 
 const START_TIMEOUT_MS = 15_000;
-const POLL_INTERVAL_MS = 50;
+/** Looking costs one small file; a daemon is there after some hundred milliseconds. */
+const POLL_INTERVAL_MS = 10;
 /** Another `mount` may have started a daemon at the same time: it wins, ours ends, and this is how long we look for it. */
 const RIVAL_TIMEOUT_MS = 5000;
 const PROBE_TIMEOUT_MS = 1000;
