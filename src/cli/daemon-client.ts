@@ -54,11 +54,22 @@ export interface DaemonClient {
   ): Promise<MountStatus | undefined>;
 }
 
-/** What an answer says is wrong. */
-function failureOf({ status, text }: HttpAnswer): Error {
+/** An answer that says what is wrong. */
+class AnswerError extends Error {
+  override readonly name = 'AnswerError';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** What an answer says is wrong; its `status` is that of the answer. */
+export function failureOf({ status, text }: HttpAnswer): Error & { readonly status: number } {
   const body = parseJson(text) as { error?: unknown } | null | undefined;
   const said = typeof body?.error === 'string' ? body.error : text.trim();
-  return new Error(said === '' ? `the daemon answered with status ${status}` : said);
+  return new AnswerError(status, said === '' ? `the daemon answered with status ${status}` : said);
 }
 
 function bodyOf<T>(answer: HttpAnswer): T {

@@ -95,6 +95,35 @@ function addMountCommands(program: Command, globals: () => GlobalOptions, finish
     });
 }
 
+const collect = (value: string, earlier: readonly string[] = []): string[] => [...earlier, value];
+
+function parseDepth(value: string): number {
+  if (/^\d{1,6}$/u.test(value)) return Number(value);
+  throw new InvalidArgumentError('It is not a number of levels, such as 0 or 3.');
+}
+
+function addPrefetch(program: Command, globals: () => GlobalOptions, finish: Finish): void {
+  program
+    .command('prefetch')
+    .description('fetch a folder of a mount ahead of need')
+    .argument('<path>', 'the folder, in a mount')
+    .option('--job <JOB>', 'the mount by its job id or mount id; the path then starts at its root')
+    .option('--depth <N>', 'levels of folders below it; 0: only its own files (default: all)', parseDepth)
+    .option('--include <GLOB>', 'only what matches, as in .gitignore; may be repeated', collect)
+    .option('--exclude <GLOB>', 'not what matches; may be repeated', collect)
+    .addOption(
+      new Option('--pack <WHEN>', 'fetch the folder as one pack over Git')
+        .choices(['auto', 'always', 'never'])
+        .default('auto'),
+    )
+    .option('--dry-run', 'only count what would be fetched')
+    .option('--json', 'print the events as JSON, one a line')
+    .option('-q, --quiet', 'print errors only')
+    .action(async (path: string, options) => {
+      finish(await (await import('./commands/prefetch.ts')).runPrefetch(globals(), path, options));
+    });
+}
+
 function addConfigCommands(program: Command, globals: () => GlobalOptions, finish: Finish): void {
   const config = program.command('config').description('write, check or print the configuration');
   config
@@ -187,6 +216,7 @@ export function createProgram(finish: Finish): Command {
   addGlobalOptions(program);
   addServers(program, globals, finish);
   addMountCommands(program, globals, finish);
+  addPrefetch(program, globals, finish);
   addConfigCommands(program, globals, finish);
   addStoreCommands(program, globals, finish);
   addHelpers(program, globals, finish);

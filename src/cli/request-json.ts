@@ -29,10 +29,11 @@ export class TransportError extends Error {
   }
 }
 
-/** Ends a request whose whole answer did not come in time. */
-class LateError extends Error {}
+/** Ends a request whose answer did not come in time. */
+export class LateError extends Error {}
 
-function explain(error: unknown, { url, timeoutMs }: JsonRequest): TransportError {
+/** The failure of a request in words. */
+export function explainTransport(error: unknown, url: string, timeoutMs: number): TransportError {
   const { code } = error as NodeJS.ErrnoException;
   const host = URL.canParse(url) ? new URL(url).host : url;
   if (code === 'ECONNREFUSED') {
@@ -65,7 +66,7 @@ export async function requestJson(options: JsonRequest): Promise<HttpAnswer> {
     const { request } = url.protocol === 'https:' ? await import('node:https') : await import('node:http');
     return await exchange(request, url, options);
   } catch (error) {
-    throw explain(firstOf(error), options);
+    throw explainTransport(firstOf(error), options.url, options.timeoutMs);
   }
 }
 

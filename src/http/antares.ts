@@ -5,6 +5,7 @@ import type { MountRecord } from '../mount/mount-record.ts';
 import { RegistryError } from '../mount/registry-error.ts';
 import type { HttpServices } from './http-services.ts';
 import { readJsonObject } from './json-body.ts';
+import { answerPrefetch } from './prefetch.ts';
 import { toMountStatus, type MountStatus } from './mount-status.ts';
 import { RequestError } from './replies.ts';
 
@@ -56,6 +57,10 @@ export function addAntaresRoutes(app: FastifyInstance, { registry, startedAtMs }
     const record = registry.get(mountIdOf(request));
     return { mount_id: record.mountId, ready: record.state === 'Ready', state: record.state };
   });
+
+  app.post<ById>('/mounts/:mount_id/prefetch', (request, reply) =>
+    answerPrefetch(request, reply, registry, mountIdOf(request)),
+  );
 
   app.post<ById>('/mounts/:mount_id/cl', (request) => {
     const mountId = mountIdOf(request);

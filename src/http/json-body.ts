@@ -66,6 +66,24 @@ export class JsonFields {
     return value;
   }
 
+  /** `true` or `false`, or undefined. */
+  optionalFlag(name: string): boolean | undefined {
+    if (this.#isAbsent(name)) return undefined;
+    const value = this.#fields[name];
+    if (typeof value !== 'boolean') throw this.#wrongType(name, 'a boolean');
+    return value;
+  }
+
+  /** A list of strings, at most so many, or undefined. */
+  optionalTexts(name: string, most: number): string[] | undefined {
+    if (this.#isAbsent(name)) return undefined;
+    const value = this.#fields[name];
+    if (!Array.isArray(value) || value.length > most || value.some((each) => typeof each !== 'string')) {
+      throw this.#wrongType(name, `a list of at most ${most} strings`);
+    }
+    return value as string[];
+  }
+
   #isAbsent(name: string): boolean {
     return !Object.hasOwn(this.#fields, name) || this.#fields[name] === null;
   }

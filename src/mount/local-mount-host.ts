@@ -6,11 +6,12 @@ import type { FuseMount } from '../fuse/fuse-mount.ts';
 import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
 import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
-import type { ObjectSource } from '../objects/object-source.ts';
+import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { MemoryBudget } from '../overlay/memory-budget.ts';
 import { createOverlay } from '../overlay/overlay.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
 import type { Snapshot, Upstream } from '../upstream/upstream.ts';
+import { linkAbort } from '../util/abort-link.ts';
 import { ErrnoError } from '../util/errno.ts';
 import type { Logger } from '../util/logger.ts';
 import { isWithin } from '../util/path-within.ts';
@@ -23,9 +24,13 @@ import type {
   MountReport,
   MountSnapshot,
   MountSpec,
+  PrefetchProgress,
+  PrefetchReport,
+  PrefetchRequest,
 } from './mount-host.ts';
 import { describeMountUsers, findMountUsers } from './mount-users.ts';
 import { findPathsInUse } from './paths-in-use.ts';
+import { runPrefetch } from './prefetch/prefetch-run.ts';
 import {
   checkMountpoint,
   makeMountpoint,
@@ -44,7 +49,7 @@ const UNMOUNT_PAUSE_MS = 100;
 /** The parts that all mounts share. The caller closes them, after the host. */
 export interface LocalMountHostOptions {
   readonly upstream: Upstream;
-  readonly objects: ObjectSource;
+  readonly objects: LazyObjects;
   readonly binding: FuseBinding;
   /** What all mounts share of the memory; default: no limit. */
   readonly memory?: MemoryBudget;
@@ -67,7 +72,10 @@ interface Served {
   readonly mountpoint: string;
   readonly ownsMountpoint: boolean;
   readonly fuse: FuseMount;
+  readonly layer: Layer;
   readonly faults: string[];
+  /** Aborts when the mount is gone. */
+  readonly gone: AbortController;
   /** Somebody here is unmounting it: its end is no surprise. */
   unmounting: boolean;
   /** Nothing uses it any more. */
@@ -86,6 +94,7 @@ class LocalMountHost implements MountHost {
   readonly #lingering = new Set<string>();
   readonly #listeners: ((id: string, end: MountEnd) => void)[] = [];
   readonly #closing = new AbortController();
+  readonly #prefetching = new Set<Promise<unknown>>();
 
   constructor(options: LocalMountHostOptions) {
     this.#options = options;
@@ -155,6 +164,33 @@ class LocalMountHost implements MountHost {
     return this.#options.memory?.report();
   }
 
+  async prefetch(
+    id: string,
+    request: PrefetchRequest,
+    onProgress: (progress: PrefetchProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PrefetchReport> {
+    const served = this.#served.get(id);
+    if (served === undefined) throw new MountError('invalid', `mount ${id} does not serve`);
+    const { objects, log } = this.#options;
+    const { layer, spec, gone } = served;
+    const snapshot = { ...served.snapshot, path: Buffer.from(spec.path).toString('latin1') };
+    const link = linkAbort(signal, gone.signal, this.#closing.signal);
+    const onWarning = (message: string): void => log.info(message, { path: spec.path });
+    const { upperDir } = spec;
+    const parts = { snapshot, layer, objects, upperDir, onWarning };
+    const running = runPrefetch(parts, request, onProgress, link.signal);
+    this.#prefetching.add(running);
+    try {
+      return await running;
+    } catch (error) {
+      throw link.signal.aborted ? link.signal.reason : prefetchError(error);
+    } finally {
+      this.#prefetching.delete(running);
+      link.unlink();
+    }
+  }
+
   onEnded(listener: (id: string, end: MountEnd) => void): void {
     this.#listeners.push(listener);
   }
@@ -167,6 +203,7 @@ class LocalMountHost implements MountHost {
   async close(): Promise<void> {
     this.#closing.abort(new MountError('internal', 'the daemon is stopping'));
     await Promise.all(this.#pending.values());
+    await Promise.allSettled(this.#prefetching);
     await Promise.all([...this.#served.values()].map((served) => this.#closeOne(served)));
   }
 
@@ -287,7 +324,9 @@ class LocalMountHost implements MountHost {
       mountpoint,
       ownsMountpoint: parts.owns || spec.ownsMountpoint === true,
       fuse,
+      layer,
       faults,
+      gone: new AbortController(),
       unmounting: false,
       ended: false,
     };
@@ -331,6 +370,7 @@ class LocalMountHost implements MountHost {
   }
 
   async #forget(served: Served): Promise<void> {
+    served.gone.abort(new MountError('internal', 'the mount has ended'));
     this.#served.delete(served.spec.id);
     if (served.ownsMountpoint && !isStillMounted(served)) await removeFolders([served.mountpoint]);
   }
@@ -339,6 +379,14 @@ class LocalMountHost implements MountHost {
     if (this.#taken.has(mountpoint)) return true;
     return [...this.#served.values()].some((served) => served.mountpoint === mountpoint);
   }
+}
+
+function prefetchError(error: unknown): Error {
+  if (error instanceof UpstreamError || error instanceof ErrnoError) {
+    const isDisk = error instanceof ErrnoError;
+    return new MountError(isDisk ? 'internal' : 'upstream', error.message, { cause: error });
+  }
+  return error as Error;
 }
 
 /** Makes the upper folder where it is missing: the root of the mount, so it belongs to the user. */

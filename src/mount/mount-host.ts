@@ -81,6 +81,67 @@ export interface MountMemory {
   readonly evicted: number;
 }
 
+/** What to fetch ahead of need. */
+export interface PrefetchRequest {
+  /** A folder in the mount, from its root, with or without a slash in front; `''` is the root. UTF-8 text. */
+  readonly path: string;
+  /** Levels of folders below it; 0: only the files in the folder itself. Default: all. */
+  readonly depth?: number | undefined;
+  /** Globs as in a .gitignore file; a file is fetched when one matches it or a folder above it. Default: all files. */
+  readonly include?: readonly string[] | undefined;
+  /** Globs of what is left out. */
+  readonly exclude?: readonly string[] | undefined;
+  /** What the globs start from: the folder (default), or the root of the monorepo. */
+  readonly globsFrom?: 'folder' | 'repository' | undefined;
+  /** Only counts. */
+  readonly dryRun?: boolean | undefined;
+  /** Whether to fetch the folder as one pack over Git; `auto` (default): where that is faster. */
+  readonly pack?: 'auto' | 'always' | 'never' | undefined;
+}
+
+/** How far a prefetch has come. Files count with each name that they have, contents once. */
+export interface PrefetchProgress {
+  /** Whether more files may be found. */
+  readonly isCounting: boolean;
+  /** Folders looked into, and files found that are wanted. */
+  readonly folders: number;
+  readonly files: number;
+  /** Of these: were in the store, have come, could not be had. */
+  readonly present: number;
+  readonly fetched: number;
+  readonly failed: number;
+  /** Bytes of content that have come, and that are to come in all as far as sizes are known. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+  /** Files to fetch whose size is not known: they are not in `totalBytes`. */
+  readonly unsized: number;
+  /** While the folder comes as one pack. */
+  readonly pack: PrefetchPackProgress | undefined;
+}
+
+/** How far a pack has come. */
+export interface PrefetchPackProgress {
+  readonly objects: number;
+  readonly totalObjects: number;
+  readonly bytes: number;
+}
+
+/** Something that could not be fetched. */
+export interface PrefetchFailure {
+  /** Path in the mount. UTF-8 text. */
+  readonly path: string;
+  readonly error: string;
+}
+
+/** What became of a prefetch. */
+export interface PrefetchReport extends PrefetchProgress {
+  /** The first of what could not be fetched. */
+  readonly failures: readonly PrefetchFailure[];
+  /** Whether the folder came as a pack. */
+  readonly usedPack: boolean;
+  readonly durationMs: number;
+}
+
 /** How a mount ended: unmounted by someone, or its session broke and the mount point was cleared. */
 export type MountEnd = 'unmounted' | 'died';
 
@@ -99,6 +160,17 @@ export interface MountHost {
   report(id: string): MountReport | undefined;
   /** What all mounts together take of the memory, and may; undefined where that has no limit. */
   memory(): MountMemory | undefined;
+  /**
+   * Fetches what the mount shows of a folder, and what the store lacks of it, behind everything that processes wait for.
+   * Resolves also when single objects failed; rejects with MountError when the folder cannot be prefetched, and when the
+   * work ended early: the server or the disk failed, the mount ended, or the signal aborted. What came is kept.
+   */
+  prefetch(
+    id: string,
+    request: PrefetchRequest,
+    onProgress: (progress: PrefetchProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PrefetchReport>;
   /** Called when a mount ended that nobody unmounted through this interface. */
   onEnded(listener: (id: string, end: MountEnd) => void): void;
   /** Detaches the dead mount of an earlier process at a mount point, if there is one. */

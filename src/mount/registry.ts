@@ -4,7 +4,15 @@ import { join } from 'node:path';
 import type { Logger } from '../util/logger.ts';
 import { createBringUp, type BringUp } from './bring-up.ts';
 import { MountError } from './mount-error.ts';
-import type { MountHost, MountMemory, MountReport, MountUser } from './mount-host.ts';
+import type {
+  MountHost,
+  MountMemory,
+  MountReport,
+  MountUser,
+  PrefetchProgress,
+  PrefetchReport,
+  PrefetchRequest,
+} from './mount-host.ts';
 import {
   isAnsweredBy,
   resolveMountRequest,
@@ -178,6 +186,33 @@ export class MountRegistry {
     this.#refuseWhenStopping();
     const what = `mount for task ${jobId}`;
     return this.#track(this.#deleteWhere((record) => record.jobId === jobId, what, options));
+  }
+
+  /**
+   * Fetches what a mount shows of a folder ahead of need; see MountHost. Rejects with RegistryError, or with the reason
+   * of the signal.
+   */
+  async prefetch(
+    mountId: string,
+    request: PrefetchRequest,
+    onProgress: (progress: PrefetchProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PrefetchReport> {
+    this.#refuseWhenStopping();
+    const { record } = this.#slot(mountId);
+    if (!isServing(record)) {
+      throw new RegistryError(
+        'INVALID_REQUEST',
+        `mount ${mountId} is in state ${describeState(record.state)}; try again when it is Ready`,
+      );
+    }
+    try {
+      return await this.#track(this.#options.host.prefetch(mountId, request, onProgress, signal));
+    } catch (error) {
+      if (signal.aborted) throw error;
+      this.#refuseWhenStopping();
+      throw toRegistryError(error);
+    }
   }
 
   /**

@@ -23,6 +23,14 @@ export interface PrefetchResult {
   readonly failed: ReadonlyMap<ObjectId, Error>;
 }
 
+/** Follows a prefetch. */
+export interface PrefetchObserver {
+  /** Bytes of content arrived; fewer than 0 when some have to come again. */
+  readonly onBytes?: (bytes: number) => void;
+  /** A blob was stored. */
+  readonly onBlob?: (id: ObjectId, size: number) => void;
+}
+
 /** A blob that is arriving. */
 interface Arrival {
   readonly writer: BlobWriter;
@@ -52,6 +60,7 @@ export class BlobPrefetch {
     ids: readonly ObjectId[],
     isUnderWay: (id: ObjectId) => boolean,
     request: UpstreamRequest,
+    observer: PrefetchObserver = {},
   ): Promise<PrefetchResult> {
     const wanted = [...new Set(ids)].filter(
       (id) => !this.#pending.has(id) && !isUnderWay(id) && !this.#store.hasBlob(id),
@@ -68,7 +77,7 @@ export class BlobPrefetch {
         result.leftOut = wanted.length;
         break;
       }
-      await this.#fetchBatch(batch, result, request);
+      await this.#fetchBatch(batch, result, request, observer);
     }
     return result;
   }
@@ -89,16 +98,17 @@ export class BlobPrefetch {
     batch: readonly ObjectId[],
     result: { fetched: number; failed: Map<ObjectId, Error> },
     request: UpstreamRequest,
+    observer: PrefetchObserver,
   ): Promise<void> {
     for (const id of batch) this.#pending.set(id, undefined);
     const unsettled = new Set(batch);
     try {
       await this.#upstream.fetchBlobs(
         batch,
-        (id) => this.#sinkOf(id),
+        (id) => this.#sinkOf(id, observer),
         async (id, error) => {
           unsettled.delete(id);
-          const failure = await this.#finish(id, error);
+          const failure = await this.#finish(id, error, observer);
           if (failure === undefined) result.fetched++;
           else result.failed.set(id, failure);
         },
@@ -125,37 +135,52 @@ export class BlobPrefetch {
     }
   }
 
-  #sinkOf(id: ObjectId): BlobSink {
+  #sinkOf(id: ObjectId, { onBytes }: PrefetchObserver): BlobSink {
     // A repeated transfer of the batch asks again: what the first one wrote is void.
-    this.#pending.get(id)?.writer.abandon();
+    const previous = this.#pending.get(id);
+    if (previous !== undefined) onBytes?.(-previous.writer.bytes);
+    previous?.writer.abandon();
     const writer = this.#store.writeBlob(id);
     let end: (isPublished: boolean) => void = () => undefined;
     const ended = new Promise<boolean>((resolve) => {
       end = resolve;
     });
-    const previous = this.#pending.get(id);
     if (previous !== undefined) void ended.then(previous.end);
     const arrival: Arrival = { writer, ended, end, lastProgress: performance.now() };
     this.#pending.set(id, arrival);
     return {
-      begin: (size) => writer.begin(size),
+      begin: (size) => {
+        onBytes?.(-writer.bytes);
+        writer.begin(size);
+      },
       write: (chunk) => {
         arrival.lastProgress = performance.now();
+        onBytes?.(chunk.byteLength);
         return writer.write(chunk);
       },
       digest: () => writer.digest(),
     };
   }
 
-  async #finish(id: ObjectId, error: Error | undefined): Promise<Error | undefined> {
+  async #finish(
+    id: ObjectId,
+    error: Error | undefined,
+    { onBytes, onBlob }: PrefetchObserver,
+  ): Promise<Error | undefined> {
     const arrival = this.#pending.get(id);
     try {
       if (arrival === undefined) return error ?? new Error(`blob ${id} was never begun`);
-      if (error !== undefined) return arrival.writer.failure ?? error;
-      this.#onFetched(await arrival.writer.finish());
+      if (error !== undefined) {
+        onBytes?.(-arrival.writer.bytes);
+        return arrival.writer.failure ?? error;
+      }
+      const size = await arrival.writer.finish();
+      this.#onFetched(size);
       arrival.end(true);
+      onBlob?.(id, size);
       return undefined;
     } catch (failure) {
+      onBytes?.(-(arrival?.writer.bytes ?? 0));
       return failure as Error;
     } finally {
       this.#drop(id);

@@ -1,4 +1,6 @@
 // Git objects from the local store, and from an upstream what the store lacks.
+import { rm } from 'node:fs/promises';
+import type { PackProgress } from '../git/fetch-pack.ts';
 import type { SizedTree } from '../git/sized-tree.ts';
 import type { TreeLocation, Upstream, UpstreamRequest, WantedTree } from '../upstream/upstream.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
@@ -6,10 +8,11 @@ import { ErrnoError } from '../util/errno.ts';
 import { EMPTY_BLOB_ID, EMPTY_TREE_ID } from '../util/git-hash.ts';
 import { SingleFlight } from '../util/single-flight.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
-import { BlobPrefetch, type PrefetchResult } from './blob-prefetch.ts';
+import { BlobPrefetch, type PrefetchObserver, type PrefetchResult } from './blob-prefetch.ts';
 import type { ObjectSource } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SizeLoader } from './size-loader.ts';
+import { SubtreePack } from './subtree-pack.ts';
 import { TreePrefetch } from './tree-prefetch.ts';
 
 /** How often a blob is fetched that is gone, or damaged, each time it should be opened. */
@@ -42,7 +45,27 @@ export interface LazyObjects extends ObjectSource, AsyncDisposable {
    * Fetches blobs ahead of need, as many in a request as the upstream allows. Rejects when the upstream fails as a
    * whole; single blobs that cannot be had are in the result.
    */
-  prefetchBlobs(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<PrefetchResult>;
+  prefetchBlobs(
+    ids: readonly ObjectId[],
+    request?: UpstreamRequest,
+    observer?: PrefetchObserver,
+  ): Promise<PrefetchResult>;
+  /** Whether the store has a blob; opening it may still find it damaged. */
+  hasBlob(id: ObjectId): boolean;
+  /** Whether the store has a tree. */
+  hasTree(id: ObjectId): boolean;
+  /** Bytes that may be fetched ahead of need; 0 when that would displace what is in use. */
+  prefetchRoom(): number;
+  /** Whether many blobs, and whether many sizes, cost one request; else they cost one each. */
+  batches(): Promise<{ readonly blobs: boolean; readonly sizes: boolean }>;
+  /**
+   * Fetches a folder of the repository as one pack (see `Upstream.fetchSubtree`), from which objects can then be taken
+   * over. The caller closes it. Rejects with UpstreamError, and leaves nothing behind then.
+   */
+  fetchSubtree(
+    path: string,
+    request?: UpstreamRequest & { onProgress?: (progress: PackProgress) => void },
+  ): Promise<SubtreePack>;
   /** Aborts all fetches, and resolves when nothing uses store and upstream any more. May be called again. */
   close(): Promise<void>;
 }
@@ -163,9 +186,46 @@ class StoredObjects implements LazyObjects {
     return this.#sizes.load([...unknown], request);
   }
 
-  prefetchBlobs(ids: readonly ObjectId[], request: UpstreamRequest = {}): Promise<PrefetchResult> {
+  prefetchBlobs(
+    ids: readonly ObjectId[],
+    request: UpstreamRequest = {},
+    observer: PrefetchObserver = {},
+  ): Promise<PrefetchResult> {
     const isUnderWay = (id: ObjectId): boolean => this.#blobsUnderWay.has(id);
-    return this.#ahead(request, (linked) => this.#prefetch.fetch(ids, isUnderWay, linked));
+    return this.#ahead(request, (linked) => this.#prefetch.fetch(ids, isUnderWay, linked, observer));
+  }
+
+  hasBlob(id: ObjectId): boolean {
+    return this.#store.hasBlob(id);
+  }
+
+  hasTree(id: ObjectId): boolean {
+    return id === EMPTY_TREE_ID || this.#store.hasTree(id);
+  }
+
+  prefetchRoom(): number {
+    return this.#store.prefetchRoom();
+  }
+
+  async batches(): Promise<{ blobs: boolean; sizes: boolean }> {
+    const [blobs, sizes] = await Promise.all([this.#upstream.batchesBlobs(), this.#upstream.batchesSizes()]);
+    return { blobs, sizes };
+  }
+
+  fetchSubtree(
+    path: string,
+    request: UpstreamRequest & { onProgress?: (progress: PackProgress) => void } = {},
+  ): Promise<SubtreePack> {
+    return this.#ahead(request, async (linked) => {
+      const directory = this.#store.temporaryPath();
+      try {
+        await this.#upstream.fetchSubtree(path, directory, { ...request, ...linked });
+        return new SubtreePack(directory, this.#store);
+      } catch (error) {
+        await rm(directory, { recursive: true, force: true });
+        throw error;
+      }
+    });
   }
 
   counters(): ObjectCounters {

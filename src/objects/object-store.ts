@@ -13,7 +13,7 @@ import { MetadataDb } from './metadata-db.ts';
 import { ProtectedBlobs } from './protected-blobs.ts';
 import { toStoreError } from './store-error.ts';
 import { type StoreStatus, StoreUsage } from './store-usage.ts';
-import { removeLeftovers } from './temporary-files.ts';
+import { removeLeftovers, temporaryName } from './temporary-files.ts';
 
 const BUSY_TIMEOUT_MS = 2000;
 const LEFTOVERS_DELAY_MS = 30_000;
@@ -71,6 +71,8 @@ export interface ObjectStore extends AsyncDisposable {
   status(): StoreStatus;
   /** Removes what was not used for longest until the store takes `target` bytes, or what is left must stay. */
   prune(target: number): Promise<Removed>;
+  /** A path for a temporary file or folder, which is removed when this process dies and leaves it. */
+  temporaryPath(): string;
   /** Removes temporary files that dead processes left; also happens by itself some time after opening. */
   removeLeftovers(): Promise<number>;
   /** Closes the database. Descriptors that were given out stay good. May be called again. */
@@ -172,6 +174,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     releaseBlob: (id) => guarded.release(id),
     status: () => usage.status(),
     prune: (target) => usage.prune(target),
+    temporaryPath: () => join(temporary, temporaryName()),
     removeLeftovers: () => removeLeftovers(temporary),
     close,
     [Symbol.asyncDispose]: close,

@@ -1,6 +1,6 @@
 // Temporary files of the store: names that tell their maker, and removal of those whose maker is dead.
 import { readFileSync, readlinkSync } from 'node:fs';
-import { readdir, stat, unlink } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { readBootTag } from './boot-tag.ts';
@@ -43,7 +43,7 @@ function isMakerAlive(pid: string, startTime: string): boolean {
 }
 
 /**
- * Removes from a folder the temporary files of processes that died. Files made on another machine or in another PID
+ * Removes from a folder the temporary files and folders of processes that died. Files made on another machine or in another PID
  * namespace, whose makers cannot be looked up, go when nobody wrote to them for a day. Resolves to how many went.
  */
 export async function removeLeftovers(folder: string): Promise<number> {
@@ -59,7 +59,7 @@ export async function removeLeftovers(folder: string): Promise<number> {
       } else if (Date.now() - (await stat(path)).mtimeMs < FOREIGN_LEFTOVER_AGE_MS) {
         continue;
       }
-      await unlink(path);
+      await rm(path, { recursive: true });
       removed++;
     } catch {
       // Somebody else was faster, or it is another user's.

@@ -1,4 +1,5 @@
 // The contract of an upstream: a server that objects come from.
+import type { PackProgress } from '../git/fetch-pack.ts';
 import type { SizedTree } from '../git/sized-tree.ts';
 import type { ObjectId } from '../util/types.ts';
 
@@ -92,6 +93,18 @@ export interface Upstream {
     done: (id: ObjectId, error: Error | undefined) => void | Promise<void>,
     request?: UpstreamRequest,
   ): Promise<void>;
+  /**
+   * A folder of the repository (path as `Snapshot.path`) with all that is below it, as the server's head has it, in one
+   * pack: into a new bare repository at `directory`, which must not exist. Fails with kind `refused` or `not-found`
+   * where the server does not offer that; whatever happened, the caller removes `directory`.
+   */
+  fetchSubtree(
+    path: string,
+    directory: string,
+    request?: UpstreamRequest & { onProgress?: (progress: PackProgress) => void },
+  ): Promise<void>;
+  /** Whether many blobs cost one request (else they cost one each). */
+  readonly batchesBlobs: () => Promise<boolean>;
   /** Ends all requests and closes the connections. */
   close(): Promise<void>;
 }

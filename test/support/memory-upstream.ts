@@ -129,6 +129,12 @@ export class MemoryUpstream implements Upstream {
     });
   }
 
+  async fetchSubtree(): Promise<void> {
+    throw new UpstreamError('refused', 'memory: there is no Git interface');
+  }
+
+  batchesBlobs = async (): Promise<boolean> => true;
+
   fetchSizes(ids: readonly ObjectId[], request: UpstreamRequest = {}): Promise<Map<ObjectId, number>> {
     return this.#serve('fetchSizes', ids, request, () => {
       const sizes = new Map<ObjectId, number>();

@@ -1,9 +1,11 @@
 // The Mega server as an upstream: the parts put together.
 import type { Upstream } from '../upstream.ts';
+import { parseBaseUrl } from './base-url.ts';
 import { createCapabilityDiscovery } from './capabilities.ts';
 import { fetchBlob } from './fetch-blob.ts';
 import { fetchBlobs } from './fetch-blobs.ts';
 import { fetchSizes } from './fetch-sizes.ts';
+import { fetchSubtree } from './fetch-subtree.ts';
 import { fetchTree } from './fetch-tree.ts';
 import { fetchTrees } from './fetch-trees.ts';
 import { createMegaHttp } from './mega-http.ts';
@@ -25,6 +27,7 @@ export interface MegaUpstream extends Upstream {
  */
 export function createMegaUpstream(options: MegaUpstreamOptions): MegaUpstream {
   const http = createMegaHttp(options);
+  const base = parseBaseUrl(options.baseUrl);
   const capabilities = createCapabilityDiscovery(http);
   return {
     url: http.url,
@@ -36,6 +39,8 @@ export function createMegaUpstream(options: MegaUpstreamOptions): MegaUpstream {
     batchesSizes: () => capabilities.has('blob-sizes'),
     fetchBlob: (id, sink, request) => fetchBlob(http, capabilities, id, sink, request),
     fetchBlobs: (ids, sinkOf, done, request) => fetchBlobs(http, capabilities, ids, sinkOf, done, request),
+    fetchSubtree: (path, directory, request = {}) => fetchSubtree(http, base, path, directory, request),
+    batchesBlobs: () => capabilities.has('blob-batch'),
     close: () => http.close(),
   };
 }

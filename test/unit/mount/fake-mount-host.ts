@@ -7,11 +7,34 @@ import type {
   MountMemory,
   MountReport,
   MountSpec,
+  PrefetchProgress,
+  PrefetchReport,
+  PrefetchRequest,
 } from '../../../src/mount/mount-host.ts';
 
 /** Commit that the fake's server is at. */
 export const HEAD: string = 'c'.repeat(40);
 const TREE = '7'.repeat(40);
+
+/** A report in which nothing happened, but for what is given. */
+export function prefetchReport(numbers: Partial<PrefetchReport>): PrefetchReport {
+  return {
+    isCounting: false,
+    folders: 1,
+    files: 0,
+    present: 0,
+    fetched: 0,
+    failed: 0,
+    bytes: 0,
+    totalBytes: 0,
+    unsized: 0,
+    pack: undefined,
+    failures: [],
+    usedPack: false,
+    durationMs: 1,
+    ...numbers,
+  };
+}
 
 /** The fake, with its levers. */
 export class FakeMountHost implements MountHost {
@@ -29,6 +52,16 @@ export class FakeMountHost implements MountHost {
   /** `mount` waits for it. */
   gate: Promise<void> = Promise.resolve();
   closed = false;
+  /** All prefetches that were asked for. */
+  readonly prefetches: { readonly id: string; readonly request: PrefetchRequest }[] = [];
+  /** What a prefetch does. */
+  prefetching: (
+    onProgress: (progress: PrefetchProgress) => void,
+    signal: AbortSignal,
+  ) => Promise<PrefetchReport> = async (onProgress) => {
+    onProgress(prefetchReport({ isCounting: true }));
+    return prefetchReport({ files: 3, fetched: 3, bytes: 30, totalBytes: 30 });
+  };
   #close: () => void = () => undefined;
   readonly #closing = new Promise<void>((resolve) => {
     this.#close = resolve;
@@ -72,6 +105,16 @@ export class FakeMountHost implements MountHost {
       requests: 3,
       faults: ['OPEN: EIO'],
     };
+  }
+
+  async prefetch(
+    id: string,
+    request: PrefetchRequest,
+    onProgress: (progress: PrefetchProgress) => void,
+    signal: AbortSignal,
+  ): Promise<PrefetchReport> {
+    this.prefetches.push({ id, request });
+    return this.prefetching(onProgress, signal);
   }
 
   onEnded(listener: (id: string, end: MountEnd) => void): void {

@@ -1,0 +1,113 @@
+// POST /antares/mounts/{id}/prefetch: a stream of events, a JSON object a line, until the work ends.
+import type { ServerResponse } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { PrefetchProgress, PrefetchReport, PrefetchRequest } from '../mount/mount-host.ts';
+import type { MountRegistry } from '../mount/registry.ts';
+import { RegistryError, toRegistryError } from '../mount/registry-error.ts';
+import { readJsonObject } from './json-body.ts';
+
+const MAX_GLOBS = 1000;
+const PACK_WISHES = ['auto', 'always', 'never'] as const;
+
+/** The numbers of a prefetch, as the API spells them. */
+interface PrefetchNumbers {
+  readonly folders: number;
+  readonly files: number;
+  readonly present: number;
+  readonly fetched: number;
+  readonly failed: number;
+  readonly bytes: number;
+  readonly total_bytes: number;
+  readonly unsized: number;
+}
+
+/** Answers a request. Errors before the first event are thrown, as RegistryError; later ones are an event. */
+export async function answerPrefetch(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  registry: MountRegistry,
+  mountId: string,
+): Promise<FastifyReply> {
+  const wanted = wantedOf(request);
+  const { raw } = reply;
+  const gone = new AbortController();
+  raw.once('close', () => gone.abort(new RegistryError('INTERNAL_ERROR', 'the client went away')));
+  const send = createSender(raw, reply);
+  try {
+    const report = await registry.prefetch(
+      mountId,
+      wanted,
+      (progress) => send.progress(progress),
+      gone.signal,
+    );
+    send.last({ event: 'end', ...finalOf(report) });
+  } catch (error) {
+    if (!reply.sent) throw error;
+    if (!gone.signal.aborted) {
+      const { message, code } = toRegistryError(error);
+      send.last({ event: 'error', error: message, code });
+    }
+  }
+  return reply;
+}
+
+function wantedOf(request: FastifyRequest): PrefetchRequest {
+  const fields = readJsonObject(request);
+  const pack = fields.optionalText('pack') ?? 'auto';
+  if (!PACK_WISHES.some((wish) => wish === pack)) {
+    throw new RegistryError('INVALID_REQUEST', `pack must be one of ${PACK_WISHES.join(', ')}`);
+  }
+  const path = fields.optionalText('path') ?? '';
+  if (path.includes('\0') || path.split('/').some((name) => name === '.' || name === '..')) {
+    throw new RegistryError('INVALID_REQUEST', 'path must not contain ".", ".." or a NUL byte');
+  }
+  return {
+    path,
+    depth: fields.optionalId('depth'),
+    include: fields.optionalTexts('include', MAX_GLOBS),
+    exclude: fields.optionalTexts('exclude', MAX_GLOBS),
+    dryRun: fields.optionalFlag('dry_run'),
+    pack: pack as (typeof PACK_WISHES)[number],
+  };
+}
+
+interface Sender {
+  progress(progress: PrefetchProgress): void;
+  last(event: object): void;
+}
+
+function createSender(raw: ServerResponse, reply: FastifyReply): Sender {
+  const write = (event: object): void => {
+    if (!reply.sent) {
+      reply.hijack();
+      raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+    }
+    raw.write(`${JSON.stringify(event)}\n`);
+  };
+  return {
+    progress(progress) {
+      // Who reads slowly gets fewer numbers, which are newer.
+      if (raw.destroyed || raw.writableNeedDrain) return;
+      const { isCounting, pack } = progress;
+      const packed =
+        pack === undefined
+          ? null
+          : { objects: pack.objects, total_objects: pack.totalObjects, bytes: pack.bytes };
+      write({ event: 'progress', counting: isCounting, ...numbersOf(progress), pack: packed });
+    },
+    last(event) {
+      write(event);
+      raw.end();
+    },
+  };
+}
+
+function numbersOf(progress: PrefetchProgress): PrefetchNumbers {
+  const { folders, files, present, fetched, failed, bytes, totalBytes, unsized } = progress;
+  return { folders, files, present, fetched, failed, bytes, total_bytes: totalBytes, unsized };
+}
+
+function finalOf(report: PrefetchReport): object {
+  const { failures, usedPack, durationMs } = report;
+  return { ...numbersOf(report), failures, used_pack: usedPack, duration_ms: durationMs };
+}
