@@ -9,6 +9,7 @@ import { DirectoryView, FIRST_COOKIE } from './directory-view.ts';
 import { type DirectoryState, Inode } from './inode.ts';
 import { lowerIno, upperIno } from './inode-numbers.ts';
 import { type InodeEvents, InodeTable } from './inode-table.ts';
+import { hiddenByOci, isHiddenByOci, isOciName, isOciWhiteout, isOpaqueByOci } from './oci-whiteouts.ts';
 import { isWhiteout } from './overlay-format.ts';
 import { need } from './pending.ts';
 import type { UpperLayer } from './upper.ts';
@@ -33,6 +34,11 @@ const NOTHING_UPPER = {
 
 function isListed(listing: Listing | undefined, name: string): boolean {
   return listing !== undefined && listing.find(name) >= 0;
+}
+
+/** Whether an upper object is there to hide something, in whichever style. */
+function isHiding(dirfd: number, name: string, stat: Stat): boolean {
+  return isWhiteout(stat) || (isOciName(name) && isOciWhiteout(dirfd, name, stat));
 }
 
 /** The state of one overlay. */
@@ -65,7 +71,8 @@ export class OverlayCore {
     this.notifier = notifier;
     this.inodes = new InodeTable(upper, events);
     const root = new Inode(1, S_IFDIR, { parent: undefined, name: '', lower: layer.root, upper: true });
-    if (upper.format.read(upper.folder(root), '').opaque) root.lower = undefined;
+    const rootFd = upper.folder(root);
+    if (upper.format.read(rootFd, '').opaque || isOpaqueByOci(rootFd, '')) root.lower = undefined;
     root.lookups = 1;
     this.inodes.insertRoot(root);
   }
@@ -145,9 +152,15 @@ export class OverlayCore {
     if (name.length > 255) throw new ErrnoError('ENAMETOOLONG');
     if (parent.upper && (directory.upperNames?.has(name) ?? true)) {
       const stat = statIfPresent(this.upper.folder(parent), name);
-      if (stat !== undefined) return isWhiteout(stat) ? undefined : this.#upperChild(parent, name, stat, ctx);
+      if (stat !== undefined) {
+        return isHiding(this.upper.folder(parent), name, stat)
+          ? undefined
+          : this.#upperChild(parent, name, stat, ctx);
+      }
     }
     if (directory.whiteouts?.has(name) === true) return undefined;
+    const isRead = !parent.upper || directory.whiteouts !== undefined;
+    if (!isRead && isHiddenByOci(this.upper.folder(parent), name)) return undefined;
     const index = this.listing(parent, ctx)?.find(name) ?? -1;
     return index < 0 ? undefined : index;
   }
@@ -188,7 +201,12 @@ export class OverlayCore {
     const attributes = this.upper.format.read(this.upper.folder(parent), name);
     let lower: LayerEntry | undefined;
     if (type === S_IFDIR) {
-      lower = attributes.opaque ? undefined : this.#lowerOf(parent, name, attributes.redirect, ctx);
+      const fd = this.upper.folder(parent);
+      const isOpaque =
+        attributes.opaque ||
+        isOpaqueByOci(fd, name) ||
+        (attributes.redirect === undefined && isHiddenByOci(fd, name));
+      lower = isOpaque ? undefined : this.#lowerOf(parent, name, attributes.redirect, ctx);
       if (lower !== undefined && (lower.mode & S_IFMT) !== S_IFDIR) lower = undefined;
     } else if (attributes.metacopy && stat.size === 0) {
       // It was being emptied when the program was killed: there is no mark for an empty file.
@@ -235,11 +253,19 @@ export class OverlayCore {
       const whiteouts = new Set<string>();
       const fd = this.upper.folder(inode);
       for (const entry of readDirectory(fd)) {
-        const suspect = entry.type === constants.S_IFCHR || entry.type === 0;
+        const isOci = isOciName(entry.name);
+        const suspect = isOci || entry.type === constants.S_IFCHR || entry.type === 0;
         const stat = suspect ? statIfPresent(fd, entry.name) : undefined;
-        if (stat !== undefined && isWhiteout(stat)) whiteouts.add(entry.name);
-        else names.set(entry.name, stat === undefined ? entry.type : stat.mode & S_IFMT);
+        if (stat === undefined || !isHiding(fd, entry.name, stat)) {
+          names.set(entry.name, stat === undefined ? entry.type : stat.mode & S_IFMT);
+          continue;
+        }
+        whiteouts.add(entry.name);
+        const hidden = isOci && !isWhiteout(stat) ? hiddenByOci(entry.name) : undefined;
+        if (hidden !== undefined) whiteouts.add(hidden);
       }
+      // It hides what is below, not what is beside it.
+      for (const name of names.keys()) whiteouts.delete(name);
       this.inodes.countUpperNames(names.size - (directory.upperNames?.size ?? 0));
       directory.upperNames = names;
       directory.whiteouts = whiteouts;

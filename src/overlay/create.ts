@@ -18,6 +18,7 @@ import {
 import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
+import { isOciName, isOciWhiteout } from './oci-whiteouts.ts';
 import { isWhiteout } from './overlay-format.ts';
 
 const { S_IFMT, S_IFCHR, S_IFDIR } = constants;
@@ -71,6 +72,7 @@ export function link(core: OverlayCore, inode: Inode, parent: Inode, name: strin
     upper.format.setRedirect(dirfd, own, inode.lower.path);
   }
   const source = upper.place(inode);
+  upper.giveName(source, parentFd, name);
   const present = statIfPresent(parentFd, name);
   if (present === undefined) {
     linkAt(source.dirfd, source.name, parentFd, name);
@@ -107,12 +109,13 @@ export function makeObject(
   const isDirectory = (mode & S_IFMT) === S_IFDIR;
   const overLower = core.hasLower(parent, name, ctx);
   const parentFd = copyUpDirectory(core, parent);
-  const inWork = isHidden(parent, parentFd, name) || (isDirectory && overLower);
+  const inWork = isHidden(parent, parentFd, name) || (isDirectory && overLower) || isOciName(name);
   const dirfd = inWork ? upper.workFd : parentFd;
   const at = inWork ? upper.temporaryName() : name;
   try {
     // Set-id bits come after the owner: for a moment they would be those of this process.
     make(dirfd, at, mode & 0o777);
+    if (inWork) upper.giveName({ dirfd, name: at }, parentFd, name);
     const stat = adopt(core, dirfd, at, parentFd, mode, ctx);
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
     if (inWork) upper.publish(at, parentFd, name, isDirectory);
@@ -129,8 +132,9 @@ function isHidden(parent: Inode, parentFd: number, name: string): boolean {
   const whiteouts = parent.directory?.whiteouts;
   if (whiteouts !== undefined) return whiteouts.has(name);
   const present = statIfPresent(parentFd, name);
-  if (present !== undefined && !isWhiteout(present)) throw new ErrnoError('EEXIST');
-  return present !== undefined;
+  if (present === undefined) return false;
+  if (isWhiteout(present) || (isOciName(name) && isOciWhiteout(parentFd, name, present))) return true;
+  throw new ErrnoError('EEXIST');
 }
 
 /** Gives a new object its owner (the caller, or the folder's group) and its mode, where it has them not yet. */

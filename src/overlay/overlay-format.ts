@@ -64,9 +64,13 @@ const none: OverlayAttributes = {
 /** The attribute that holds file capabilities; the kernel asks for it at every first write. */
 export const CAPABILITY_ATTRIBUTE = 'security.capability';
 
+/** What fuse-overlayfs (and ScorpioFS through it) writes as an ordinary user; read only. */
+const FUSE_OVERLAYFS = 'user.fuseoverlayfs.';
+const FORMAT_PREFIXES = ['trusted.overlay.', 'user.overlay.', FUSE_OVERLAYFS];
+
 /** Whether an attribute belongs to the format, and is neither shown nor changed through the mount. */
 export function isOverlayAttribute(name: string): boolean {
-  return name.startsWith('trusted.overlay.') || name.startsWith('user.overlay.');
+  return FORMAT_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
 /** Whether an upper object is a whiteout: a character device 0:0. */
@@ -89,7 +93,8 @@ export class OverlayFormat {
     if (!names.some(isOverlayAttribute)) return isCapable ? { ...none, isCapable } : none;
     const other = this.namespace === 'user.overlay.' ? 'trusted.overlay.' : 'user.overlay.';
     const value = (key: string): string | undefined => {
-      const found = [this.namespace + key, other + key].find((candidate) => names.includes(candidate));
+      const all = [this.namespace + key, other + key, ...(key === 'opaque' ? [FUSE_OVERLAYFS + key] : [])];
+      const found = all.find((candidate) => names.includes(candidate));
       return found === undefined ? undefined : getXattrAt(dirfd, name, found)?.toString('latin1');
     };
     return {

@@ -1,5 +1,6 @@
 // rename(2) and its flags. Nothing is copied but metadata: a folder of the lower layer gets a redirect, and a file one
 // beside the mark that its content is below.
+import { constants } from 'node:fs';
 import type { CallContext } from '../fuse/filesystem.ts';
 import { RENAME_EXCHANGE, RENAME_NOREPLACE } from '../fuse/filesystem.ts';
 import { ErrnoError } from '../util/errno.ts';
@@ -7,7 +8,6 @@ import { renameAt, statIfPresent, unlinkAt } from '../util/syscall.ts';
 import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
-import { isWhiteout } from './overlay-format.ts';
 import { loseName } from './remove.ts';
 
 /** A name in a folder. */
@@ -76,12 +76,13 @@ function move(
   copyUpDirectory(core, to.parent);
   const { upper } = core;
   markMoved(core, source, overLower);
+  upper.giveName(upper.place(source), upper.folder(to.parent), to.name);
   if (target !== undefined) loseName(core, target);
   if (target?.directory !== undefined && target.upper) clear(core, target, to);
   const fromFd = upper.folder(from.parent);
   const toFd = upper.folder(to.parent);
   const inTheWay = source.directory === undefined ? undefined : statIfPresent(toFd, to.name);
-  if (inTheWay !== undefined && isWhiteout(inTheWay)) {
+  if (inTheWay !== undefined && (inTheWay.mode & constants.S_IFMT) !== constants.S_IFDIR) {
     // A folder cannot replace a whiteout, which is none, but trade places with it.
     renameAt(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
     if (!leaveWhiteout) unlinkAt(fromFd, from.name);
@@ -127,6 +128,8 @@ function swap(core: OverlayCore, { source, from, target, to }: Move<Inode>, ctx:
   markMoved(core, source, sourceOverLower);
   markMoved(core, target, targetOverLower);
   const { upper } = core;
+  upper.giveName(upper.place(source), upper.folder(to.parent), to.name);
+  upper.giveName(upper.place(target), upper.folder(from.parent), from.name);
   renameAt(upper.folder(from.parent), from.name, upper.folder(to.parent), to.name, RENAME_EXCHANGE);
   core.dropName(source, from.parent, from.name);
   core.dropName(target, to.parent, to.name);

@@ -23,7 +23,8 @@ import {
   unlinkAt,
 } from '../util/syscall.ts';
 import type { Inode } from './inode.ts';
-import { isWhiteout, OverlayFormat, type OverlayNamespace } from './overlay-format.ts';
+import { hiddenByOci, isOciName, isOciWhiteout, markAsFile } from './oci-whiteouts.ts';
+import { OverlayFormat, type OverlayNamespace } from './overlay-format.ts';
 
 /** Descriptors of upper folders that are kept open; the rest are opened again when needed. */
 const MAX_OPEN_FOLDERS = 1024;
@@ -150,7 +151,7 @@ export class UpperLayer {
 
   /** Moves an object out of the work folder to its name, over a whiteout that may be there. */
   publish(temporary: string, dirfd: number, name: string, isDirectory: boolean): void {
-    if (isDirectory && this.#hasWhiteout(dirfd, name)) {
+    if (isDirectory && statIfPresent(dirfd, name) !== undefined) {
       // A folder cannot be renamed over a whiteout, which is none: swap them, then drop the whiteout.
       renameAt(this.workFd, temporary, dirfd, name, RENAME_EXCHANGE);
       unlinkAt(this.workFd, temporary);
@@ -159,9 +160,23 @@ export class UpperLayer {
     }
   }
 
-  #hasWhiteout(dirfd: number, name: string): boolean {
+  /**
+   * An object is about to get this name, which may be in the style of container images: a file is marked as one, and a
+   * whiteout that is in its place is replaced by one in overlayfs's style. `dirfd` is that of the folder, `place` the
+   * object.
+   */
+  giveName(place: UpperPlace, dirfd: number, name: string): void {
+    if (!isOciName(name)) return;
+    markAsFile(place.dirfd, place.name, this.format.namespace);
     const stat = statIfPresent(dirfd, name);
-    return stat !== undefined && isWhiteout(stat);
+    if (stat === undefined || !isOciWhiteout(dirfd, name, stat)) return;
+    const hidden = hiddenByOci(name);
+    const beside = hidden === undefined ? undefined : statIfPresent(dirfd, hidden);
+    if (hidden === undefined) this.format.setOpaque(dirfd, '');
+    else if (beside === undefined) this.whiteout(dirfd, hidden);
+    else if ((beside.mode & constants.S_IFMT) === constants.S_IFDIR) {
+      if (this.format.read(dirfd, hidden).redirect === undefined) this.format.setOpaque(dirfd, hidden);
+    }
   }
 
   /** Removes a folder that holds nothing but whiteouts, leaving a whiteout where `hide` asks for one. */
