@@ -25,7 +25,9 @@ import { PathCache } from './path-cache.ts';
 const ROOT = '/';
 const ROOT_INO = 1;
 const PERMISSION_BITS = 0o7777;
-const SET_ID_BITS = 0o6000;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const { S_IXGRP } = constants;
 const NAME_MAX = 255;
 const NO_OPTIONS = 0;
 /** Paths whose inode is remembered. */
@@ -293,11 +295,12 @@ export class PathFilesystem {
    */
   #clearSetId({ ino, fh }: OpenFile, flags: number, ctx: CallContext): Awaitable<unknown> {
     if ((flags & constants.O_TRUNC) === 0) return undefined;
-    return chain(this.#filesystem.getattr(ino, fh, ctx), ({ mode }) =>
-      (mode & SET_ID_BITS) === 0
+    return chain(this.#filesystem.getattr(ino, fh, ctx), ({ mode }) => {
+      const kept = mode & ~(S_ISUID | ((mode & S_IXGRP) === 0 ? 0 : S_ISGID));
+      return kept === mode
         ? undefined
-        : this.#filesystem.setattr(ino, { size: 0, fh, clearSetId: true }, ctx),
-    );
+        : this.#filesystem.setattr(ino, { mode: kept & PERMISSION_BITS, fh }, ctx);
+    });
   }
 
   #file(handle: number): OpenFile {
