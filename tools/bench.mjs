@@ -8,6 +8,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chooseContenders, peerPrograms } from '../test/bench/contenders/contenders.mjs';
+import { describeNoise } from '../test/bench/noise.mjs';
 import { readOptions, usage } from '../test/bench/options.mjs';
 import { writeMarkdown } from '../test/bench/readme.mjs';
 import { measure } from '../test/bench/run.mjs';
@@ -42,6 +43,8 @@ function print(result) {
   console.log(
     '\nMedians, and their ratio to the local disk in the same run: lower is better. ✓ and ✗ say whether the target is met.',
   );
+  const noise = describeNoise(result);
+  if (noise !== undefined) console.log(`\n${noise}`);
   console.log(`\nRaw samples (ms; memory in bytes):\n${renderSamples(result)}`);
 }
 

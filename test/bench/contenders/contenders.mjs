@@ -1,4 +1,5 @@
 // Who is measured: the columns of the table, from left to right.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { local } from './local.mjs';
@@ -15,9 +16,9 @@ export const peerPrograms = Object.fromEntries(
 /** Scorpio as it is without any configuration, then its other ways to the kernel: who wins where decides the default. */
 const ways = [
   scorpio('scorpio', 'Scorpio', {}),
-  scorpio('no-open', 'no-open', { open_requests: 'never' }),
-  scorpio('passthrough', 'passthrough', { open_requests: 'always' }),
-  scorpio('fuse-native', 'fuse-native', { fuse_binding: 'fuse-native' }),
+  scorpio('no-open', 'Scorpio, no-open', { open_requests: 'never' }),
+  scorpio('passthrough', 'Scorpio, passthrough', { open_requests: 'always' }),
+  scorpio('fuse-native', 'Scorpio, fuse-native', { fuse_binding: 'fuse-native' }),
 ];
 
 /** Keys of the configuration that the built program knows. */
@@ -25,6 +26,11 @@ async function knownKeys(root) {
   const { CONFIG_KEYS } = await import(pathToFileURL(join(root, 'dist', 'config', 'keys.js')).href);
   return new Set(CONFIG_KEYS.map(({ flat }) => flat));
 }
+
+/** Whether this build has the keys, and the optional package that one of them asks for. */
+const isBuilt = (settings, known, root) =>
+  Object.keys(settings).every((key) => known.has(key)) &&
+  (settings.fuse_binding !== 'fuse-native' || existsSync(join(root, 'node_modules', 'fuse-native')));
 
 /** Ids of all contenders. */
 export const contenderIds = [local, ...ways, ...peers].map(({ id }) => id);
@@ -38,7 +44,7 @@ export async function chooseContenders({ root, wanted = contenderIds, hasProgram
   const can = (contender) =>
     contender.kind === 'peer'
       ? hasProgram(contender.command)
-      : Object.keys(contender.settings ?? {}).every((key) => known.has(key));
+      : isBuilt(contender.settings ?? {}, known, root);
   return [local, ...ways, ...peers].filter(
     (contender) => contender === local || (wanted.includes(contender.id) && can(contender)),
   );

@@ -41,6 +41,7 @@ const { isMet, atMostTimes, atLeastSpeed, below, fasterThan } = await load<{
 }>('targets');
 const { writeMarkdown } = await load<{ writeMarkdown: (file: string, result: object) => void }>('readme');
 const { renderTable } = await load<{ renderTable: (result: object) => string }>('table');
+const { describeNoise } = await load<{ describeNoise: (result: object) => string | undefined }>('noise');
 const { readOptions } = await load<{ readOptions: (args: string[]) => { names: string[] } }>('options');
 
 const a = { id: 'a', title: 'A' };
@@ -190,6 +191,14 @@ describe('the result', () => {
     expect(text).toContain('| shown | 100 ms | **1.20x** ✓ | 3.00x | &lt;= 1.3x |');
     expect(text).not.toMatch(/old|hidden/);
     expect(text).toMatch(/<!-- bench:end -->\nafter\n$/);
+  });
+
+  it('says when its samples disagree', () => {
+    const rows = (samples: number[]) => [
+      { ...row('work'), samples: { local: [10, 11, 12], scorpio: samples } },
+    ];
+    expect(describeNoise({ rows: rows([10, 15, 19]) })).toBeUndefined();
+    expect(describeNoise({ rows: rows([10, 15, 21]) })).toMatch(/in 1 of 2 cells/);
   });
 
   it('is not written to a file without marks', () => {
