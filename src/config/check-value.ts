@@ -56,6 +56,14 @@ function checkBinding(key: ConfigKey, text: string): Checked {
   };
 }
 
+function checkOpenRequests(key: ConfigKey, text: string): Checked {
+  const lower = text.toLowerCase();
+  if (lower === 'auto' || lower === 'always' || lower === 'never') return { value: lower };
+  return {
+    problem: `Invalid value for '${key.flat}': expected 'auto', 'always' or 'never', got ${quote(text)}`,
+  };
+}
+
 function checkUrl(key: ConfigKey, text: string): Checked {
   const scheme = /^([a-z][a-z0-9+.-]*):/iu.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) {
@@ -114,6 +122,8 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return checkStatMode(key, text);
     case 'fuse-binding':
       return checkBinding(key, text);
+    case 'open-requests':
+      return checkOpenRequests(key, text);
     case 'url':
       return checkUrl(key, text);
     case 'address':

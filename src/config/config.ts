@@ -38,4 +38,6 @@ export interface Config {
   readonly allowOther: boolean | undefined;
   /** How mounts are served. */
   readonly fuseBinding: 'auto' | 'kernel' | 'fuse-native';
+  /** Whether the kernel asks for each file that is opened. */
+  readonly openRequests: 'auto' | 'always' | 'never';
 }

@@ -13,7 +13,8 @@ export type ValueType =
   | 'fuse-binding'
   | 'address'
   | 'auto-bool'
-  | 'disk-amount';
+  | 'disk-amount'
+  | 'open-requests';
 
 /** One key. */
 export interface ConfigKey {
@@ -376,6 +377,15 @@ const fuse: readonly ConfigKey[] = [
     default: 'auto',
     description:
       'How mounts are served: kernel (the FUSE protocol itself), fuse-native (libfuse, see docs/fuse-bindings.md), or auto: kernel where it can run.',
+  },
+  {
+    flat: 'open_requests',
+    section: 'fuse',
+    short: 'open_requests',
+    type: 'open-requests',
+    default: 'auto',
+    description:
+      'Whether the kernel asks the daemon for each file that is opened. never: small files open as fast as local ones; always: large ones are read and written as fast as local ones, as root; auto: the latter until a mount turns out to be used for many small files.',
   },
 ];
 

@@ -85,6 +85,7 @@ const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
   address: '`IP:PORT`',
   'auto-bool': '`auto`, `true` or `false`',
   'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',
+  'open-requests': '`auto`, `always` or `never`',
 };
 
 function documentedDefault(key: ConfigKey): string {

@@ -44,5 +44,6 @@ export function resolveConfig(settings: Settings): Config {
     memoryBudget: number('memory_budget', Number.MAX_SAFE_INTEGER),
     fuseBinding: text('fuse_binding') as Config['fuseBinding'],
     allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
+    openRequests: text('open_requests') as Config['openRequests'],
   };
 }

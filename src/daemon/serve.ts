@@ -141,6 +141,7 @@ async function openHost(config: Config, log: Logger, closers: Closer[]): Promise
     objects,
     binding,
     memory: new MemoryBudget(config.memoryBudget),
+    openRequests: config.openRequests,
     traffic: () => ({ fetchedBytes: upstream.counters.bytesReceived, requests: upstream.counters.requests }),
     rules: {
       reserved: [config.storePath, config.upperRoot, config.clRoot],

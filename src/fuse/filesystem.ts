@@ -276,9 +276,9 @@ export interface KernelNotifier {
   /** Resolves when everything said before has reached the kernel; absent where nothing does. */
   delivered?(): Promise<void>;
   /** Whether `open` may be refused with ENOSYS; absent for no. Known from the first request on. */
-  readonly mayOmitOpen?: boolean;
+  readonly mayOmitOpen?: boolean | undefined;
   /** How files are handed to the kernel; absent where it cannot read and write by itself. Known as above. */
-  readonly passthrough?: Passthrough;
+  readonly passthrough?: Passthrough | undefined;
 }
 
 /** Files that the kernel reads and writes on the local disk by itself, in place of READ and WRITE requests. */

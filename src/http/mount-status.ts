@@ -22,6 +22,8 @@ export interface MountStatus {
   /** Of the whole daemon, since it started; null while the mount does not serve. */
   readonly fetched_bytes: number | null;
   readonly requests: number | null;
+  /** What the kernel does by itself: `open` (it opens files without asking), `passthrough`; null as above. */
+  readonly kernel: { readonly open: boolean; readonly passthrough: boolean } | null;
   /** The last faults that processes in the mount met, newest last. */
   readonly faults: readonly string[];
   /** Of a deletion that failed: why, and who uses the mount. */
@@ -49,6 +51,10 @@ export function toMountStatus(record: MountRecord, report: MountReport | undefin
     binding: report?.binding ?? null,
     fetched_bytes: report?.fetchedBytes ?? null,
     requests: report?.requests ?? null,
+    kernel:
+      report === undefined
+        ? null
+        : { open: !report.features.openRequests, passthrough: report.features.passthrough },
     faults: report?.faults ?? [],
   };
 }

@@ -2,7 +2,7 @@
 import { chown, mkdir, rmdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FuseBinding } from '../fuse/choose-binding.ts';
-import type { FuseMount } from '../fuse/fuse-mount.ts';
+import type { FuseMount, OpenRequests } from '../fuse/fuse-mount.ts';
 import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
 import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
@@ -56,6 +56,8 @@ export interface LocalMountHostOptions {
   /** What the upstream has transferred so far. */
   readonly traffic: () => { readonly fetchedBytes: number; readonly requests: number };
   readonly rules: MountpointRules;
+  /** Whether the kernel asks for each file that is opened; default `auto`. */
+  readonly openRequests?: OpenRequests;
   readonly log: Logger;
 }
 
@@ -155,6 +157,7 @@ class LocalMountHost implements MountHost {
       mountpoint,
       ownsMountpoint,
       binding: { name: this.#options.binding.name, limits: this.#options.binding.limits },
+      features: served.fuse.features,
       ...this.#options.traffic(),
       faults: [...faults],
     };
@@ -304,6 +307,7 @@ class LocalMountHost implements MountHost {
           source: `scorpio:${spec.path}`,
           allowOther: spec.allowOther,
           owner: { uid, gid },
+          openRequests: this.#options.openRequests ?? 'auto',
           onFault: (operation, error) => {
             const { message } = error as Error;
             faults.push(`${operation}: ${message}`);

@@ -1,5 +1,7 @@
 // What the daemon asks of the side that serves mounts. Plain data only: that side is to move to a process of its own.
 
+import type { FuseMountFeatures } from '../fuse/fuse-mount.ts';
+
 /** The state of the monorepo that a mount shows: enough to mount it again without asking the server. */
 export interface MountSnapshot {
   readonly commit: string;
@@ -52,6 +54,8 @@ export interface MountReport {
   /** Whether the mount point's folder was made for a mount, and is removed after unmounting. */
   readonly ownsMountpoint: boolean;
   readonly binding: MountBinding;
+  /** How the kernel opens files at present. */
+  readonly features: FuseMountFeatures;
   /** Bytes received from the server for all mounts of this process since it started. */
   readonly fetchedBytes: number;
   /** Requests sent to the server for all mounts of this process since it started. */

@@ -1,5 +1,5 @@
 // Changing attributes: setattr, and extended attributes.
-import { constants, ftruncateSync } from 'node:fs';
+import { constants } from 'node:fs';
 import {
   type AttributeChanges,
   type Attributes,
@@ -10,19 +10,21 @@ import { ErrnoError } from '../util/errno.ts';
 import {
   chmodAt,
   chownAt,
-  closeFd,
   getXattrAt,
   listXattrAt,
   removeXattrAt,
   setXattrAt,
   utimensAt,
 } from '../util/syscall.ts';
-import { copyUpContent, copyUpMetadata, discardContent, openUpper } from './copy-up.ts';
+import { copyUpMetadata } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import type { FileHandles } from './handles.ts';
 import type { Inode } from './inode.ts';
 import { CAPABILITY_ATTRIBUTE, isOverlayAttribute } from './overlay-format.ts';
 import { need } from './pending.ts';
+import { clearSetId } from './set-id.ts';
+
+const SET_ID_BITS = 0o6000;
 
 /** chmod(2), chown(2), truncate(2), utimensat(2): only a new size other than 0 needs the content. */
 export function setattr(
@@ -34,20 +36,34 @@ export function setattr(
 ): Attributes {
   // A copy-up sets the times again when it is done.
   if (inode.copyUp !== undefined) need(inode.copyUp);
-  if (changes.size !== undefined) truncate(core, handles, inode, changes.size, changes.fh, ctx);
+  if (changes.size !== undefined) truncate(core, handles, inode, changes.size, changes, ctx);
   copyUpMetadata(core, inode, ctx);
   const { dirfd, name } = core.upper.place(inode);
   const { uid, gid, mode, atime, mtime } = changes;
-  // A chown of neither owner nor group is dated all the same.
-  const isEmpty = (changes.size ?? mode ?? atime ?? mtime) === undefined;
   // The owner first: changing it takes set-id bits away.
-  if (uid !== undefined || gid !== undefined || isEmpty) chownAt(dirfd, name, uid ?? -1, gid ?? -1);
+  if (uid !== undefined || gid !== undefined || isDated(core, inode, changes, ctx)) {
+    chownAt(dirfd, name, uid ?? -1, gid ?? -1);
+  }
   if (mode !== undefined) {
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('EOPNOTSUPP');
+    inode.isPlain = false;
     chmodAt(dirfd, name, mode & 0o7777);
   }
   if (atime !== undefined || mtime !== undefined) utimensAt(dirfd, name, atime, mtime);
   return core.attributes(inode, ctx);
+}
+
+/**
+ * Whether a change of nothing is to be dated: a chown(2) of neither owner nor group is, and takes set-id bits away. The
+ * kernel asks for the same before somebody writes, and does not say that, nor that those bits are at stake: so from
+ * somebody else than the owner it does nothing where there are any. A write tells of them by itself.
+ */
+function isDated(core: OverlayCore, inode: Inode, changes: AttributeChanges, ctx: CallContext): boolean {
+  const { size, mode, atime, mtime } = changes;
+  if ((size ?? mode ?? atime ?? mtime) !== undefined) return false;
+  if (ctx.uid === 0 || inode.isPlain || inode.directory !== undefined) return true;
+  const stat = core.stat(inode);
+  return ctx.uid === stat.uid || (stat.mode & SET_ID_BITS) === 0;
 }
 
 function truncate(
@@ -55,26 +71,14 @@ function truncate(
   handles: FileHandles,
   inode: Inode,
   size: number,
-  fh: number | undefined,
+  changes: AttributeChanges,
   ctx: CallContext,
 ): void {
   if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
   if (inode.type !== constants.S_IFREG) throw new ErrnoError('EINVAL');
-  if (size === 0 && (!inode.upper || inode.isMetacopy)) {
-    discardContent(core, inode);
-    return;
-  }
-  copyUpContent(core, inode, ctx);
-  if (fh !== undefined) {
-    handles.truncate(fh, size);
-    return;
-  }
-  const fd = openUpper(core, inode, constants.O_WRONLY);
-  try {
-    ftruncateSync(fd, size);
-  } finally {
-    closeFd(fd);
-  }
+  if (size === 0 && (!inode.upper || inode.isMetacopy)) handles.discard(inode, ctx);
+  else handles.truncate(inode, changes.fh, size, ctx);
+  if (changes.clearSetId === true) clearSetId(core, inode);
 }
 
 /** getxattr(2); ENODATA where there is none. */

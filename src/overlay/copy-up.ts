@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import type { CallContext } from '../fuse/filesystem.ts';
 import type { LayerEntry } from '../layers/layer.ts';
 import { copyContent } from '../util/copy-content.ts';
+import { ErrnoError } from '../util/errno.ts';
 import {
   chmodAt,
   chownAt,
@@ -26,9 +27,7 @@ import type { UpperPlace } from './upper.ts';
 
 const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 
-const { S_IFMT, S_IFLNK, S_IXGRP } = constants;
-const S_ISUID = 0o4000;
-const SET_ID_BITS = 0o6000;
+const { S_IFMT, S_IFLNK } = constants;
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
 
@@ -96,19 +95,6 @@ export function discardContent(core: OverlayCore, inode: Inode): void {
   inode.version++;
 }
 
-/**
- * Takes the set-id bits away, as every change by somebody without privileges does. The kernel asks for that itself but
- * where opening truncates, and does not know of it then.
- */
-export function clearSetId(core: OverlayCore, inode: Inode): void {
-  const { mode } = locate(core, inode);
-  const kept = mode & ((mode & S_IXGRP) === 0 ? ~S_ISUID : ~SET_ID_BITS);
-  if (kept === mode) return;
-  const { dirfd, name } = core.upper.place(inode);
-  chmodAt(dirfd, name, kept & 0o7777);
-  core.notifier?.invalidateInode(inode.ino, -1, 0);
-}
-
 /** Makes sure that the upper layer has the file with its content; suspends the operation while it is copied. */
 export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext): void {
   if (inode.copyUp !== undefined) need(inode.copyUp);
@@ -158,7 +144,11 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     inode.lower = undefined;
     inode.version++;
     // Somebody may have asked for the size when it was only hearsay.
-    if (size !== before.size) core.notifier?.invalidateInode(inode.ino, 0, 0);
+    if (size !== before.size) {
+      core.notifier?.invalidateInode(inode.ino, 0, 0);
+      // Where it writes, the caller may have chosen by the wrong one.
+      throw new ErrnoError('EIO', `the server told a wrong size of a file: it is ${size}; try again`);
+    }
   } finally {
     inode.copied = undefined;
     closeFd(source);
@@ -184,9 +174,27 @@ function giveSpaceBack(fd: number, size: number): void {
   }
 }
 
-/** A descriptor of an upper file. */
+/**
+ * A descriptor of an upper file. Who may open it was asked by the kernel, of the caller; a mode that does not let this
+ * process open its own file (a program may go on writing through what it opened before) is set aside for a moment.
+ */
 export function openUpper(core: OverlayCore, inode: Inode, flags: number): number {
-  const { dirfd, name } = core.upper.place(inode);
+  const place = core.upper.place(inode);
+  try {
+    return openPlace(place, flags);
+  } catch (error) {
+    if (!(error instanceof ErrnoError) || error.code !== 'EACCES') throw error;
+    const { mode } = statAt(place.dirfd, place.name);
+    chmodAt(place.dirfd, place.name, (mode & 0o7777) | 0o600);
+    try {
+      return openPlace(place, flags);
+    } finally {
+      chmodAt(place.dirfd, place.name, mode & 0o7777);
+    }
+  }
+}
+
+function openPlace({ dirfd, name }: UpperPlace, flags: number): number {
   if (name === '') return openAt(-1, `/proc/self/fd/${dirfd}`, flags);
   return openAt(dirfd, name, flags | constants.O_NOFOLLOW);
 }

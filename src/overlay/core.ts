@@ -349,14 +349,20 @@ export class OverlayCore {
   entry(inode: Inode, ctx: CallContext): Entry {
     const attributes = this.attributes(inode, ctx);
     inode.lookups++;
-    return { attributes, entryTtl: TTL_SECONDS, attributesTtl: TTL_SECONDS };
+    const ttl = { entryTtl: TTL_SECONDS, attributesTtl: TTL_SECONDS };
+    return inode.shownIno === 0 ? { attributes, ...ttl } : { attributes, node: inode.ino, ...ttl };
+  }
+
+  /** What the disk says of an object in the upper layer. */
+  stat(inode: Inode): Stat {
+    const { dirfd, name } = this.upper.place(inode);
+    return statAt(dirfd, name);
   }
 
   attributes(inode: Inode, ctx: CallContext): Attributes {
     if (inode.upper) {
-      const { dirfd, name } = this.upper.place(inode);
-      const stat = statAt(dirfd, name);
-      stat.ino = inode.ino;
+      const stat = this.stat(inode);
+      stat.ino = inode.shownIno || inode.ino;
       if (inode.isMetacopy) stat.blocks = Math.ceil(stat.size / 512);
       if (inode.directory !== undefined && inode.lower !== undefined && stat.nlink > 0) stat.nlink = 1;
       if (inode.copied !== undefined) {
@@ -369,7 +375,7 @@ export class OverlayCore {
     const size = inode.directory === undefined ? this.lowerSize(inode, ctx) : 4096;
     // A folder of the lower layer does not count its subfolders, which would mean to fetch it; 1 says so.
     const nlink = inode.parent === undefined && inode.ino !== 1 ? 0 : 1;
-    return this.#lowerAttributes(inode.ino, lower.mode, size, nlink);
+    return this.#lowerAttributes(inode.shownIno || inode.ino, lower.mode, size, nlink);
   }
 
   /** Attributes by number, also of a file that is no object. Throws ESTALE. */

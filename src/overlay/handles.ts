@@ -1,87 +1,82 @@
-// Open files: opening, reading, writing, and what else works on a descriptor.
-import { constants, fstatSync, fsync, ftruncateSync, readSync, write, writeSync } from 'node:fs';
+// Open files: opening, reading, writing, and what else works on content.
+import { constants, fstatSync, fsync, fdatasync, ftruncateSync, readSync, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
-import type { CallContext, Entry, OpenedFile } from '../fuse/filesystem.ts';
+import {
+  type CallContext,
+  type Entry,
+  type FilePosition,
+  type OpenedFile,
+  WRITE_CLEAR_SET_ID,
+  WRITE_DSYNC,
+  WRITE_SYNC,
+} from '../fuse/filesystem.ts';
 import type { LayerEntry } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, copyFileRange, fallocate, lseek, openAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
-import { clearSetId, copyUpContent, discardContent, openUpper } from './copy-up.ts';
+import { type Content, Contents } from './contents.ts';
+import { discardContent, openUpper } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import { makeObject } from './create.ts';
 import type { Inode } from './inode.ts';
+import { LARGE_BYTES, OpenPolicy } from './open-policy.ts';
 import { attempt, need } from './pending.ts';
+import { clearSetId } from './set-id.ts';
+import { partFromReaders } from './split.ts';
 
 const fsyncAsync: (fd: number) => Promise<void> = promisify(fsync);
+const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
 const writeAsync = promisify(write);
 
-const { O_ACCMODE, O_RDONLY, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC, O_DSYNC } = {
+const { O_ACCMODE, O_RDONLY, O_RDWR, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC, O_DSYNC } = {
   O_ACCMODE: 3,
   ...constants,
 };
-/** Flags of open(2) that the descriptor of the backing file gets too. */
-const BACKING_FLAGS = O_ACCMODE | O_APPEND | O_SYNC | O_DSYNC;
+const SET_ID_BITS = 0o6000;
 /** A copy inside the daemon is made in steps, so that others get their turn. Bytes. */
 const COPY_STEP_BYTES = 16 * 1024 * 1024;
 
-class FileHandle {
+interface FileHandle {
   readonly inode: Inode;
   readonly flags: number;
-  /** Descriptor of the file in the upper layer or of the lower layer's content. */
-  fd: number;
-  /** The inode's version that `fd` belongs to. */
-  version: number;
-
-  constructor(inode: Inode, flags: number, fd: number, version: number) {
-    this.inode = inode;
-    this.flags = flags;
-    this.fd = fd;
-    this.version = version;
-  }
-
-  get isWritable(): boolean {
-    return (this.flags & O_ACCMODE) !== O_RDONLY;
-  }
+  /** The content that the kernel uses by itself for this open file. */
+  readonly through: Content | undefined;
 }
+
+const isWriting = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
 
 /** The open files of one overlay. */
 export class FileHandles {
   readonly #core: OverlayCore;
+  readonly #contents: Contents;
+  readonly #policy: OpenPolicy;
   readonly #handles = new Map<number, FileHandle>();
   #next = 1;
 
   constructor(core: OverlayCore) {
     this.#core = core;
+    this.#contents = new Contents(core);
+    this.#policy = new OpenPolicy(core.notifier);
+    core.inodes.watch = {
+      dropped: (inode) => this.#contents.drop(inode),
+      // Whatever was open of an inode that the kernel forgets was closed, also where it does not say so any more.
+      forgotten: (inode) => {
+        if (this.#policy.omits) this.#releaseAll(inode);
+      },
+    };
   }
 
   open(ino: number, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
-    const ready = attempt(ctx, () => this.#prepare(ino, flags, ctx));
-    return chain(ready, ({ inode, lower, version, fd }) => {
-      if (lower === undefined) return this.#add(inode, flags, fd, version);
-      return chain(this.#core.layer.open(lower, ctx), (lowerFd) => {
-        this.#checkSize(inode, lower, lowerFd);
-        return this.#add(inode, flags, lowerFd, version);
-      });
+    const core = this.#core;
+    const inode = attempt(ctx, () => this.#prepare(ino, flags, ctx));
+    return chain(inode, (inode) => {
+      if (this.#policy.shallOmit(sizeOf(core, inode))) throw new ErrnoError('ENOSYS');
+      // That it cannot be fetched is better told now than by a read.
+      const isFetched = isWriting(flags) || (inode.upper && !inode.isMetacopy);
+      if (isFetched) return this.#add(inode, flags);
+      return chain(this.#contents.readable(inode, ctx), () => this.#add(inode, flags));
     });
-  }
-
-  /**
-   * The kernel cuts what is read to the size that it was told. Where the server told a wrong one, this open fails, and
-   * the next one finds the right size.
-   */
-  #checkSize(inode: Inode, lower: LayerEntry, fd: number): void {
-    const { layer, notifier } = this.#core;
-    const { size } = fstatSync(fd);
-    const told = layer.knownSize(lower);
-    if (told === undefined || told === size) return;
-    closeFd(fd);
-    layer.correctSize(lower, size);
-    notifier?.invalidateInode(inode.ino, 0, 0);
-    throw new ErrnoError(
-      'EIO',
-      `the server told a wrong size of ${lower.path}: it is ${size}; open it again`,
-    );
   }
 
   create(
@@ -96,165 +91,296 @@ export class FileHandles {
     if (existing !== undefined) {
       if ((flags & O_EXCL) !== 0) throw new ErrnoError('EEXIST');
       if (existing.type !== constants.S_IFREG) throw new ErrnoError(existing.directory ? 'EISDIR' : 'EEXIST');
-      return chain(this.open(existing.ino, flags & ~O_CREAT, ctx), (file) => ({
+      return chain(this.#openExisting(existing, flags & ~O_CREAT, ctx), (file) => ({
         entry: core.entry(existing, ctx),
         file,
       }));
     }
     let fd = -1;
+    let inode: Inode;
     try {
-      const inode = makeObject(
+      inode = makeObject(
         core,
         parent,
         name,
         ctx,
         constants.S_IFREG | (mode & 0o7777),
         (dirfd, at, permissions) => {
-          fd = openAt(dirfd, at, (flags & BACKING_FLAGS) | O_CREAT | O_EXCL, permissions);
+          // Open for both: a mode that allows its maker less could not be opened again for the other.
+          fd = openAt(dirfd, at, O_RDWR | O_CREAT | O_EXCL, permissions);
         },
       );
-      return { entry: core.entry(inode, ctx), file: this.#add(inode, flags, fd, inode.version) };
     } catch (error) {
       // It could be made, but not be given to its owner.
       if (fd >= 0) closeFd(fd);
       throw error;
     }
+    this.#contents.keep(inode, fd, true);
+    const entry = core.entry(inode, ctx);
+    // A kernel that opens files without asking still tells of those it makes; but it would not release them.
+    if (this.#policy.omits) return { entry, file: { fh: 0, keepCache: true } };
+    this.#policy.shallOmit(0);
+    return { entry, file: this.#add(inode, flags) };
   }
 
-  /** Descriptor of the file's present content, for reading. */
-  #current(fh: number): FileHandle {
-    const handle = this.get(fh);
-    if (handle.version !== handle.inode.version) {
-      const fd = openUpper(this.#core, handle.inode, handle.flags & BACKING_FLAGS);
-      closeFd(handle.fd);
-      handle.fd = fd;
-      handle.version = handle.inode.version;
+  read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
+    const content = this.#contents.readable(this.#inode(ino, fh), ctx);
+    // Not with `chain`, which would make a function for each call.
+    if (content instanceof Promise) return content.then(({ fd }) => readAll(fd, target, position));
+    return readAll(content.fd, target, position);
+  }
+
+  write(
+    ino: number,
+    fh: number,
+    data: Uint8Array,
+    position: number,
+    options: number,
+    ctx: CallContext,
+  ): Awaitable<number> {
+    const inode = this.#writing(ino, fh);
+    const flags = fh === 0 ? 0 : this.#get(fh).flags;
+    return chain(
+      attempt(ctx, () => this.#contents.writable(inode, ctx)),
+      (content) => {
+        if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, inode);
+        const at = (flags & O_APPEND) === 0 ? position : fstatSync(content.fd).size;
+        const isDurable = (options & (WRITE_SYNC | WRITE_DSYNC)) !== 0 || (flags & (O_SYNC | O_DSYNC)) !== 0;
+        if (!isDurable) return writeAll(content.fd, data, at);
+        const dataOnly = (options & WRITE_SYNC) === 0 && (flags & O_SYNC) !== O_SYNC;
+        return this.#contents.during(content, (fd) => writeDurably(fd, data, at, dataOnly));
+      },
+    );
+  }
+
+  /** Changes the size of the content; an open file may do so where the file's mode no longer allows it. */
+  truncate(inode: Inode, fh: number | undefined, size: number, ctx: CallContext): void {
+    if (fh !== undefined && !isWriting(this.#get(fh).flags)) throw new ErrnoError('EINVAL');
+    partFromReaders(this.#core, inode, ctx);
+    ftruncateSync(this.#contents.writable(inode, ctx).fd, size);
+  }
+
+  /** Empties the content, which is not fetched for that. */
+  discard(inode: Inode, ctx: CallContext): void {
+    partFromReaders(this.#core, inode, ctx);
+    discardContent(this.#core, inode);
+  }
+
+  async fsync(ino: number, fh: number, dataOnly: boolean, ctx: CallContext): Promise<void> {
+    const inode = this.#inode(ino, fh);
+    if (!inode.upper) return;
+    const sync = dataOnly ? fdatasyncAsync : fsyncAsync;
+    if (!inode.isMetacopy) {
+      await this.#contents.during(await this.#contents.readable(inode, ctx), sync);
+      return;
     }
-    return handle;
-  }
-
-  get(fh: number): FileHandle {
-    const handle = this.#handles.get(fh);
-    if (handle === undefined) throw new ErrnoError('EBADF');
-    return handle;
-  }
-
-  read(fh: number, target: Uint8Array, position: number): number {
-    const { fd } = this.#current(fh);
-    let done = 0;
-    while (done < target.length) {
-      const count = readSync(fd, target, done, target.length - done, position + done);
-      if (count === 0) break;
-      done += count;
-    }
-    return done;
-  }
-
-  write(fh: number, data: Uint8Array, position: number): Awaitable<number> {
-    const handle = this.#current(fh);
-    if (!handle.isWritable) throw new ErrnoError('EBADF');
-    if ((handle.flags & (O_SYNC | O_DSYNC)) !== 0) return writeDurably(handle.fd, data, position);
-    let done = 0;
-    while (done < data.length) {
-      try {
-        done += writeSync(handle.fd, data, done, data.length - done, position + done);
-      } catch (error) {
-        // What fitted on the disk was written and is reported; the next write reports the error.
-        if (done > 0) return done;
-        throw error;
-      }
-    }
-    return done;
-  }
-
-  /** Changes the size through an open file, which may allow what the file's mode no longer does. */
-  truncate(fh: number, size: number): void {
-    const handle = this.#current(fh);
-    if (!handle.isWritable) throw new ErrnoError('EINVAL');
-    ftruncateSync(handle.fd, size);
-  }
-
-  async fsync(fh: number): Promise<void> {
-    const handle = this.#current(fh);
-    if (!handle.inode.upper) return;
-    if (!handle.inode.isMetacopy) return fsyncAsync(handle.fd);
-    const fd = openUpper(this.#core, handle.inode, O_RDONLY);
+    const fd = openUpper(this.#core, inode, O_RDONLY);
     try {
-      await fsyncAsync(fd);
+      await sync(fd);
     } finally {
       closeFd(fd);
     }
   }
 
-  fallocate(fh: number, mode: number, offset: number, length: number): void {
-    const handle = this.#current(fh);
-    if (!handle.isWritable) throw new ErrnoError('EBADF');
-    fallocate(handle.fd, mode, offset, length);
+  fallocate(
+    ino: number,
+    fh: number,
+    mode: number,
+    offset: number,
+    length: number,
+    ctx: CallContext,
+  ): Awaitable<void> {
+    const inode = this.#writing(ino, fh);
+    return attempt(ctx, () => {
+      fallocate(this.#contents.writable(inode, ctx).fd, mode, offset, length);
+      // The kernel does not say whether the caller may keep them.
+      if (ctx.uid !== 0) clearSetId(this.#core, inode);
+    });
   }
 
-  lseek(fh: number, offset: number, whence: number): number {
-    return lseek(this.#current(fh).fd, offset, whence);
+  lseek(ino: number, fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number> {
+    return chain(this.#contents.readable(this.#inode(ino, fh), ctx), ({ fd }) => lseek(fd, offset, whence));
   }
 
-  copyFileRange(fhIn: number, offsetIn: number, fhOut: number, offsetOut: number, length: number): number {
-    const source = this.#current(fhIn);
-    const target = this.#current(fhOut);
-    if (!target.isWritable) throw new ErrnoError('EBADF');
-    return copyFileRange(source.fd, offsetIn, target.fd, offsetOut, Math.min(length, COPY_STEP_BYTES));
+  copyFileRange(
+    source: FilePosition,
+    target: FilePosition,
+    length: number,
+    ctx: CallContext,
+  ): Awaitable<number> {
+    const from = this.#inode(source.ino, source.fh);
+    const to = this.#writing(target.ino, target.fh);
+    return chain(
+      attempt(ctx, () => this.#contents.writable(to, ctx)),
+      () =>
+        chain(this.#contents.readable(from, ctx), (readable) => {
+          // Asked for again: waiting for the source may have closed it. It is in the upper layer by now.
+          const writable = this.#contents.writable(to, ctx);
+          if (ctx.uid !== 0) clearSetId(this.#core, to);
+          const step = Math.min(length, COPY_STEP_BYTES);
+          return copyFileRange(readable.fd, source.offset, writable.fd, target.offset, step);
+        }),
+    );
   }
 
   release(fh: number): void {
     const handle = this.#handles.get(fh);
     if (handle === undefined) return;
-    this.#handles.delete(fh);
-    closeFd(handle.fd);
-    handle.inode.handles--;
+    this.#end(fh, handle);
     this.#core.dropIfUnused(handle.inode);
   }
 
   close(): void {
-    for (const handle of this.#handles.values()) closeFd(handle.fd);
     this.#handles.clear();
+    this.#contents.close();
   }
 
-  /** What opening needs first. `lower` is set when the content is the lower layer's and must be asked for there. */
-  #prepare(
-    ino: number,
-    flags: number,
-    ctx: CallContext,
-  ): { inode: Inode; lower: LayerEntry | undefined; version: number; fd: number } {
+  /** What opening needs first. */
+  #prepare(ino: number, flags: number, ctx: CallContext): Inode {
     const core = this.#core;
     const inode = core.inode(ino);
     if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('ELOOP');
-    const writable = (flags & O_ACCMODE) !== O_RDONLY;
+    // The content is copied up by the first write: what is opened for writing is often emptied next.
+    if (isWriting(flags)) partFromReaders(core, inode, ctx);
     if ((flags & O_TRUNC) !== 0) {
       if (inode.copyUp !== undefined) need(inode.copyUp);
       discardContent(core, inode);
       if (ctx.uid !== 0) clearSetId(core, inode);
-    } else if (writable) {
-      copyUpContent(core, inode, ctx);
     }
-    if (!inode.upper || inode.isMetacopy)
-      return { inode, lower: inode.lower, version: inode.version, fd: -1 };
-    const fd = openUpper(core, inode, flags & BACKING_FLAGS);
-    return { inode, lower: undefined, version: inode.version, fd };
+    return inode;
   }
 
-  #add(inode: Inode, flags: number, fd: number, version: number): OpenedFile {
+  #openExisting(inode: Inode, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
+    if (!this.#policy.omits) return this.open(inode.ino, flags, ctx);
+    this.#prepare(inode.ino, flags, ctx);
+    return { fh: 0, keepCache: true };
+  }
+
+  #add(inode: Inode, flags: number): OpenedFile {
     const fh = this.#next++;
-    this.#handles.set(fh, new FileHandle(inode, flags, fd, version));
+    const through = this.#through(inode, flags);
+    this.#handles.set(fh, { inode, flags, through });
     inode.handles++;
-    return { fh, keepCache: true };
+    if (through?.backingId === undefined) return { fh, keepCache: true };
+    return { fh, keepCache: false, backingId: through.backingId };
+  }
+
+  /** The content, registered with the kernel, where this open file is to go by passthrough. */
+  #through(inode: Inode, flags: number): Content | undefined {
+    const { passthrough } = this.#policy;
+    if (passthrough === undefined) return undefined;
+    let content = inode.content;
+    // All open files of an inode go the same way.
+    if (content === undefined || content.throughs === 0) {
+      if (inode.handles > 0 || !isWorthIt(this.#core, inode, flags)) return undefined;
+      const isUpper = inode.upper && !inode.isMetacopy;
+      if (content?.version !== inode.version) {
+        if (!isUpper) return undefined;
+        content = this.#contents.keep(inode, openUpper(this.#core, inode, O_RDONLY), false);
+      }
+      content.registry = passthrough;
+      content.backingId = passthrough.register(content.fd);
+      if (content.backingId === undefined) return undefined;
+    }
+    content.throughs++;
+    this.#policy.countThrough(1);
+    return content;
+  }
+
+  #end(fh: number, { inode, flags, through }: FileHandle): void {
+    this.#handles.delete(fh);
+    inode.handles--;
+    if (through === undefined) return;
+    this.#policy.countThrough(-1);
+    through.throughs--;
+    if (through.throughs === 0 && through.backingId !== undefined) {
+      through.registry?.unregister(through.backingId);
+      through.backingId = undefined;
+    }
+    // A mapping changes times behind the kernel's back.
+    if (isWriting(flags)) this.#core.notifier?.invalidateInode(inode.ino, -1, 0);
+  }
+
+  #releaseAll(inode: Inode): void {
+    for (const [fh, handle] of this.#handles) if (handle.inode === inode) this.#end(fh, handle);
+  }
+
+  #get(fh: number): FileHandle {
+    const handle = this.#handles.get(fh);
+    if (handle === undefined) throw new ErrnoError('EBADF');
+    return handle;
+  }
+
+  /** The inode of an open file. */
+  #inode(ino: number, fh: number): Inode {
+    return fh === 0 ? this.#core.inode(ino) : this.#get(fh).inode;
+  }
+
+  /** The inode of a file that is open for writing. */
+  #writing(ino: number, fh: number): Inode {
+    if (fh === 0) return this.#core.inode(ino);
+    const { inode, flags } = this.#get(fh);
+    if (!isWriting(flags)) throw new ErrnoError('EBADF');
+    return inode;
   }
 }
 
+/** Size of a file's content, where that is known at once and the content is the lower layer's. */
+function sizeOf(core: OverlayCore, inode: Inode): number | undefined {
+  if (
+    inode.content !== undefined &&
+    inode.content.version === inode.version &&
+    inode.upper &&
+    !inode.isMetacopy
+  ) {
+    return fstatSync(inode.content.fd).size;
+  }
+  return inode.lower === undefined ? undefined : core.layer.knownSize(inode.lower as LayerEntry);
+}
+
+/** Whether a file that nobody has open pays for its registration with the kernel. */
+function isWorthIt(core: OverlayCore, inode: Inode, flags: number): boolean {
+  if (!inode.upper || inode.isMetacopy) {
+    return !isWriting(flags) && (core.layer.knownSize(inode.lower as LayerEntry) ?? 0) >= LARGE_BYTES;
+  }
+  const { size, mode } = core.stat(inode);
+  // The kernel would write with the rights of this process, which keep set-id bits.
+  if (isWriting(flags) && (mode & SET_ID_BITS) !== 0) return false;
+  return size >= LARGE_BYTES;
+}
+
+function readAll(fd: number, target: Uint8Array, position: number): number {
+  // A regular file gives less than it was asked for only at its end.
+  return target.length === 0 ? 0 : readSync(fd, target, 0, target.length, position);
+}
+
+function writeAll(fd: number, data: Uint8Array, position: number): number {
+  let done = 0;
+  while (done < data.length) {
+    try {
+      done += writeSync(fd, data, done, data.length - done, position + done);
+    } catch (error) {
+      // What fitted on the disk was written and is reported; the next write reports the error.
+      if (done > 0) return done;
+      throw error;
+    }
+  }
+  return done;
+}
+
 /** A synchronous write waits for the disk, so it does that in the thread pool. */
-async function writeDurably(fd: number, data: Uint8Array, position: number): Promise<number> {
+async function writeDurably(
+  fd: number,
+  data: Uint8Array,
+  position: number,
+  dataOnly: boolean,
+): Promise<number> {
   let done = 0;
   while (done < data.length) {
     const { bytesWritten } = await writeAsync(fd, data, done, data.length - done, position + done);
     done += bytesWritten;
   }
+  await (dataOnly ? fdatasyncAsync(fd) : fsyncAsync(fd));
   return done;
 }

@@ -1,7 +1,7 @@
 // What the kernel knows of an overlay: objects, and files of the lower layer that need none.
 import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
-import { type DirectoryState, Inode } from './inode.ts';
+import { type Alias, type DirectoryState, Inode } from './inode.ts';
 import { childIno, pathSeed } from './inode-numbers.ts';
 import { KnownFiles } from './known-files.ts';
 import type { UpperLayer } from './upper.ts';
@@ -17,6 +17,17 @@ const UPPER_NAME_BYTES = 150;
 
 /** What a row of an unchanged file takes, at the usual fill of the table. Bytes. */
 const FILE_BYTES = 36;
+
+/** Numbers of objects that were parted from another: above those that stand for something on the disk. */
+const PARTED_BASE = 2 ** 52;
+
+/** Who wants to know what becomes of objects. */
+export interface InodeWatch {
+  /** It is no longer in memory. */
+  dropped(inode: Inode): void;
+  /** The kernel gave its last reference back. */
+  forgotten(inode: Inode): void;
+}
 
 /** Where a new object is. */
 export interface InodePlace {
@@ -49,6 +60,9 @@ export class InodeTable {
   readonly #freeNumbers: number[] = [];
   /** Upper objects with several names, by their inode number there: other names must find the same inode. */
   readonly #hardLinks = new Map<number, Inode>();
+  /** Told of objects that have open files or content. */
+  watch: InodeWatch = { dropped: () => undefined, forgotten: () => undefined };
+  #lastParted = PARTED_BASE;
   #folderCount = 0;
   #listingBytes = 0;
   #upperNames = 0;
@@ -190,6 +204,27 @@ export class InodeTable {
     return inode;
   }
 
+  /**
+   * Puts a new object in the place of a non-folder: it has the names and shows the number of the old one, which has no
+   * name any more. Returns the names.
+   */
+  replace(old: Inode): Alias[] {
+    const names = [{ parent: old.parent as Inode, name: old.name }, ...(old.aliases ?? [])];
+    const [place, ...aliases] = names as [Alias, ...Alias[]];
+    const { lower, upper, upperIno } = old;
+    const inode = this.insert(++this.#lastParted, old.type, { ...place, lower, upper });
+    inode.shownIno = old.shownIno || old.ino;
+    inode.upperIno = upperIno;
+    inode.isUncapable = old.isUncapable;
+    if (aliases.length > 0) inode.aliases = aliases;
+    for (const { parent, name } of aliases) parent.directory?.children.set(name, inode);
+    if (this.#hardLinks.get(upperIno) === old) this.#hardLinks.set(upperIno, inode);
+    old.parent = undefined;
+    old.name = '';
+    old.aliases = undefined;
+    return names;
+  }
+
   /** Adds the root. */
   insertRoot(root: Inode): void {
     this.#objects.set(root.ino, root);
@@ -237,6 +272,7 @@ export class InodeTable {
       const inode = this.#objects.get(ino);
       if (inode === undefined) return;
       inode.lookups = Math.max(0, inode.lookups - count);
+      if (inode.lookups === 0 && inode.handles > 0) this.watch.forgotten(inode);
       this.dropIfUnused(inode);
     } else if (this.#files.release(slot, count) === 0) {
       const folder = this.#folders[this.#files.folderAt(slot)] as Inode;
@@ -302,6 +338,7 @@ export class InodeTable {
       }
     }
     this.#objects.delete(inode.ino);
+    if (inode.content !== undefined) this.watch.dropped(inode);
     if (this.#hardLinks.get(inode.upperIno) === inode) this.#hardLinks.delete(inode.upperIno);
     this.#upper.releaseFolder(inode);
     inode.parent?.directory?.children.delete(inode.name);
@@ -312,6 +349,7 @@ export class InodeTable {
   #shrink(inode: Inode): void {
     const { parent, name, ino } = inode;
     if (inode.upper || inode.directory !== undefined || parent === undefined) return;
+    if (inode.content !== undefined || inode.shownIno !== 0) return;
     if (inode.lookups === 0 || isInUse(inode) || inode.aliases !== undefined || inode.pinned >= 0) return;
     const directory = parent.directory as DirectoryState;
     const index = directory.listing?.find(name) ?? -1;

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
 import type { Stat } from '../util/syscall.ts';
+import type { Content } from './contents.ts';
 import type { DirectoryView } from './directory-view.ts';
 import type { PathSeed } from './inode-numbers.ts';
 
@@ -66,6 +67,12 @@ export class Inode {
   isUncapable = false;
   /** O_PATH descriptor of an upper object that has no known name; -1 else. */
   pinned = -1;
+  /** Known to have no set-id bits. */
+  isPlain = false;
+  /** Inode number that it shows, where that is not `ino`: it was parted from another (see split.ts). 0 else. */
+  shownIno = 0;
+  /** Its content, while that is open. */
+  content: Content | undefined = undefined;
   /** Grows whenever the content moves to another file: open files that are older must be opened again. */
   version = 0;
   /** The copy-up of its content that is under way. */

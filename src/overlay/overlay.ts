@@ -188,28 +188,47 @@ class Overlay implements Filesystem {
     return chain(created, ({ result }) => result);
   }
 
-  read(_ino: number, fh: number, target: Uint8Array, position: number): number {
-    return this.#files.read(fh, target, position);
+  read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
+    return this.#files.read(ino, fh, target, position, ctx);
   }
 
-  write(_ino: number, fh: number, data: Uint8Array, position: number): Awaitable<number> {
-    return this.#files.write(fh, data, position);
+  write(
+    ino: number,
+    fh: number,
+    data: Uint8Array,
+    position: number,
+    options: number,
+    ctx: CallContext,
+  ): Awaitable<number> {
+    return this.#files.write(ino, fh, data, position, options, ctx);
   }
 
-  fsync(_ino: number, fh: number, _dataOnly: boolean, ctx: CallContext): Promise<void> {
-    return orInterrupted(this.#files.fsync(fh), ctx.signal);
+  fsync(ino: number, fh: number, dataOnly: boolean, ctx: CallContext): Promise<void> {
+    return orInterrupted(this.#files.fsync(ino, fh, dataOnly, ctx), ctx.signal);
   }
 
-  fallocate(_ino: number, fh: number, mode: number, offset: number, length: number): void {
-    this.#files.fallocate(fh, mode, offset, length);
+  fallocate(
+    ino: number,
+    fh: number,
+    mode: number,
+    offset: number,
+    length: number,
+    ctx: CallContext,
+  ): Awaitable<void> {
+    return this.#files.fallocate(ino, fh, mode, offset, length, ctx);
   }
 
-  lseek(_ino: number, fh: number, offset: number, whence: number): number {
-    return this.#files.lseek(fh, offset, whence);
+  lseek(ino: number, fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number> {
+    return this.#files.lseek(ino, fh, offset, whence, ctx);
   }
 
-  copyFileRange(source: FilePosition, target: FilePosition, length: number): number {
-    return this.#files.copyFileRange(source.fh, source.offset, target.fh, target.offset, length);
+  copyFileRange(
+    source: FilePosition,
+    target: FilePosition,
+    length: number,
+    ctx: CallContext,
+  ): Awaitable<number> {
+    return this.#files.copyFileRange(source, target, length, ctx);
   }
 
   release(fh: number): void {

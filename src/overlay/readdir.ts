@@ -120,7 +120,7 @@ function addPlain(
 ): boolean {
   const directory = parent.directory as DirectoryState;
   const known = directory.children.get(name);
-  if (known !== undefined) return sink.add(name, known.ino, known.type, next);
+  if (known !== undefined) return sink.add(name, known.shownIno || known.ino, known.type, next);
   if (index >= 0 && directory.upperNames?.has(name) !== true) {
     const type = (directory.listing as Listing).modeAt(index) & S_IFMT;
     return sink.add(name, core.inodes.childIno(parent, name), type, next);

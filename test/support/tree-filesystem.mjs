@@ -132,6 +132,7 @@ export function createTreeFilesystem({ ttl = 1, notifier } = {}) {
     getattr: (ino) => attributes(ino),
     setattr: (ino, changes) => {
       const it = node(ino);
+      if (changes.uid !== undefined || changes.gid !== undefined || changes.clearSetId) it.mode &= ~0o6000;
       if (changes.mode !== undefined) it.mode = (it.mode & S_IFMT) | changes.mode;
       it.uid = changes.uid ?? it.uid;
       it.gid = changes.gid ?? it.gid;

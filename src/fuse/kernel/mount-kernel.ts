@@ -4,14 +4,14 @@ import { ErrnoError } from '../../util/errno.ts';
 import { inTime } from '../../util/in-time.ts';
 import { currentPath } from '../current-path.ts';
 import type { Filesystem } from '../filesystem.ts';
-import type { FuseMount, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
+import type { FuseMount, FuseMountFeatures, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
 import { resolveMountpoint } from '../resolve-mountpoint.ts';
 import type { Attachment } from './attachment.ts';
 import { mountThroughHelper } from './fusermount.ts';
 import { mountAsRoot } from './mount-root.ts';
 import { findMount } from './mountinfo.ts';
 import { Notifications } from './notifications.ts';
-import { Session } from './session.ts';
+import { Session, type SessionEvents } from './session.ts';
 
 /** How long the kernel may take for the handshake. */
 const INIT_TIMEOUT_MS = 10_000;
@@ -43,14 +43,17 @@ class KernelMount implements FuseMount {
   readonly ready: Promise<void>;
   readonly #attachment: Attachment;
   readonly #session: Session;
+  readonly #notifications: Notifications;
 
   constructor(
     mountpoint: string,
     attachment: Attachment,
     filesystem: Filesystem,
     notifications: Notifications,
-    onFault: (operation: string, error: unknown) => void,
+    options: FuseMountOptions,
   ) {
+    const { onFault = () => undefined } = options;
+    this.#notifications = notifications;
     this.mountpoint = mountpoint;
     this.connection = findMount(mountpoint)?.minor;
     this.#attachment = attachment;
@@ -64,10 +67,10 @@ class KernelMount implements FuseMount {
     this.ended = new Promise((resolve) => {
       onEnded = resolve;
     });
-    this.#session = new Session(attachment.fd, filesystem, {
+    const events: SessionEvents = {
       onFault,
-      onReady() {
-        notifications.open(attachment.fd);
+      onReady: (features) => {
+        notifications.open(attachment.fd, features);
         onReady();
       },
       onEnd: (error) => {
@@ -75,9 +78,17 @@ class KernelMount implements FuseMount {
         onFailed(error ?? new ErrnoError('ENODEV', `the mount on ${mountpoint} ended before it was ready`));
         void this.#release(filesystem, notifications, onFault).then(onEnded);
       },
-    });
+    };
+    this.#session = new Session(attachment.fd, filesystem, events, options.openRequests);
     // Whoever waits for `ready` learns of it; after that nobody does.
     this.ready.catch(() => undefined);
+  }
+
+  get features(): FuseMountFeatures {
+    return {
+      passthrough: this.#notifications.passthrough !== undefined && !this.#session.omitsOpen,
+      openRequests: !this.#session.omitsOpen,
+    };
   }
 
   async unmount({ lazy = false }: { lazy?: boolean } = {}): Promise<void> {
@@ -132,7 +143,7 @@ export const mountKernel: MountFilesystem = async (create, options) => {
     await filesystem.destroy();
     throw error;
   }
-  const mount = new KernelMount(mountpoint, attachment, filesystem, notifications, onFault);
+  const mount = new KernelMount(mountpoint, attachment, filesystem, notifications, options);
   if (await inTime(mount.ready, INIT_TIMEOUT_MS)) return mount;
   const error = new ErrnoError('ETIMEDOUT', `the kernel did not start the mount on ${mountpoint}`);
   await attachment.detach(mountpoint, true).catch((cause: unknown) => onFault('UNMOUNT', cause));

@@ -1,6 +1,8 @@
 // Notifications: what the kernel should no longer believe, told in order and outside of any request.
 import { Errno, ErrnoError } from '../../util/errno.ts';
-import type { KernelNotifier } from '../filesystem.ts';
+import type { KernelNotifier, Passthrough } from '../filesystem.ts';
+import type { OpenFeatures } from './init.ts';
+import { openPassthrough } from './passthrough.ts';
 import { NotifyCode, REPLY_HEADER_BYTES, TWO_POW_32 } from './protocol.ts';
 import { writeInBackground } from './system-calls.ts';
 
@@ -66,9 +68,24 @@ export class Notifications implements KernelNotifier {
     this.#onFault = onFault;
   }
 
-  /** Starts to write to the device of a mount. What is said before is dropped: the kernel knows nothing yet. */
-  open(fd: number): void {
+  mayOmitOpen = false;
+  #passthrough: Passthrough | undefined;
+
+  /**
+   * Starts to write to the device of a mount, with what the handshake settled. What is said before is dropped: the
+   * kernel knows nothing yet.
+   */
+  open(fd: number, features: OpenFeatures): void {
     this.#fd = fd;
+    this.mayOmitOpen = features.mayOmitOpen;
+    if (!features.passthrough) return;
+    this.#passthrough = openPassthrough(fd, () => {
+      this.#passthrough = undefined;
+    });
+  }
+
+  get passthrough(): Passthrough | undefined {
+    return this.#passthrough;
   }
 
   invalidateInode(ino: number, offset: number, length: number): void {
@@ -97,6 +114,7 @@ export class Notifications implements KernelNotifier {
   async close(): Promise<void> {
     this.#fd = undefined;
     const dropped = this.#queue;
+    this.#passthrough = undefined;
     this.#queue = [];
     for (const { onDone } of dropped) onDone?.(Errno.ENODEV);
     await this.#pump;

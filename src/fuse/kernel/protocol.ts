@@ -68,15 +68,23 @@ export const NAME_MAX = 255;
 /** Flags of INIT. */
 export const InitFlag = {
   ASYNC_READ: 0x1,
-  ATOMIC_O_TRUNC: 0x8,
   BIG_WRITES: 0x20,
   DO_READDIRPLUS: 0x2000,
   READDIRPLUS_AUTO: 0x4000,
   ASYNC_DIO: 0x8000,
+  NO_OPEN_SUPPORT: 0x20000,
   PARALLEL_DIROPS: 0x40000,
   MAX_PAGES: 0x400000,
   CACHE_SYMLINKS: 0x800000,
   NO_OPENDIR_SUPPORT: 0x1000000,
+  HANDLE_KILLPRIV_V2: 0x10000000,
+  /** There is a second word of flags. */
+  INIT_EXT: 0x40000000,
+} as const;
+
+/** Flags of INIT in the second word. */
+export const InitFlag2 = {
+  PASSTHROUGH: 0x20,
 } as const;
 
 /** Bits of `valid` in SETATTR. */
@@ -90,6 +98,7 @@ export const SetattrFlag = {
   FH: 0x40,
   ATIME_NOW: 0x80,
   MTIME_NOW: 0x100,
+  KILL_SUIDGID: 0x800,
 } as const;
 
 /**

@@ -8,10 +8,11 @@ import { Errno, ErrnoError } from '../../util/errno.ts';
 import { lastErrno } from '../../util/libc.ts';
 import { isFault, toErrno } from '../errno.ts';
 import type { Filesystem } from '../filesystem.ts';
+import type { OpenRequests } from '../fuse-mount.ts';
 import { Caller } from './caller.ts';
 import { Reply } from './codec/reply.ts';
 import { Request } from './codec/request.ts';
-import { answerInit } from './init.ts';
+import { answerInit, type OpenFeatures } from './init.ts';
 import type { Operation } from './operation.ts';
 import { operationFor, refusal } from './operations/table.ts';
 import { watchReadable } from './poller.ts';
@@ -31,13 +32,15 @@ const TURN_MS = 2;
 /** How often a call that goes on in spite of a signal looks for another one. */
 const SIGNAL_POLL_MS = 100;
 
+const OPEN = operationFor(Opcode.OPEN);
+
 const requests = new Spares(() => new Request());
 const replies = new Spares(() => new Reply());
 
 /** What a session tells whoever runs it. */
 export interface SessionEvents {
   /** INIT was answered: the mount works. */
-  onReady(): void;
+  onReady(features: OpenFeatures): void;
   /** The device ended; the error says why where that was no unmount. Called once, and no request comes after it. */
   onEnd(error?: Error): void;
   /** A fault of this program or of the disk. */
@@ -52,6 +55,7 @@ export class Session {
   readonly #fd: number;
   readonly #filesystem: Filesystem;
   readonly #events: SessionEvents;
+  readonly #openRequests: OpenRequests;
   readonly #watch: { close(): void };
   readonly #pending = new Map<bigint, Caller>();
   #caller = new Caller();
@@ -59,10 +63,17 @@ export class Session {
   #request!: Request;
   #reply!: Reply;
   #isOpen = true;
+  #omitsOpen = false;
   #onIdle: (() => void) | undefined;
 
-  constructor(fd: number, filesystem: Filesystem, events: SessionEvents) {
+  constructor(
+    fd: number,
+    filesystem: Filesystem,
+    events: SessionEvents,
+    openRequests: OpenRequests = 'auto',
+  ) {
     this.#fd = fd;
+    this.#openRequests = openRequests;
     this.#filesystem = filesystem;
     this.#events = events;
     this.#watch = watchReadable(fd, () => this.#turn());
@@ -71,6 +82,11 @@ export class Session {
   /** Whether the device still serves the mount. */
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Whether the kernel was told to open files without asking. */
+  get omitsOpen(): boolean {
+    return this.#omitsOpen;
   }
 
   /** Interrupts all pending calls, and resolves when none is left. */
@@ -263,6 +279,7 @@ export class Session {
   #fail(operation: Operation, error: unknown, reply: Reply, low: number, high: number): void {
     if (isFault(error)) this.#events.onFault(operation.name, error);
     const errno = toErrno(error);
+    if (errno === Errno.ENOSYS && operation === OPEN) this.#omitsOpen = true;
     const length = operation.recover?.(reply, errno, this.#filesystem);
     if (length === undefined) this.#refuse(reply, low, high, errno);
     else this.#write(reply, reply.seal(low, high, length));
@@ -280,7 +297,7 @@ export class Session {
   }
 
   #init(request: Request): void {
-    const { outcome, length } = answerInit(request, this.#reply);
+    const { outcome, length, ...features } = answerInit(request, this.#reply, this.#openRequests);
     const { uniqueLow, uniqueHigh } = request;
     if (outcome === 'too-old') {
       this.#refuse(this.#reply, uniqueLow, uniqueHigh, Errno.EPROTO);
@@ -293,6 +310,6 @@ export class Session {
       return;
     }
     this.#write(this.#reply, this.#reply.seal(uniqueLow, uniqueHigh, length));
-    if (outcome === 'done') this.#events.onReady();
+    if (outcome === 'done') this.#events.onReady(features);
   }
 }

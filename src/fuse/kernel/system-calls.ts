@@ -13,6 +13,11 @@ export const read: Transfer = libc.func('long read(int fd, void *buffer, size_t 
 /** write(2): bytes written, or -1 and `lastErrno()`. */
 export const write: Transfer = libc.func('long write(int fd, const void *buffer, size_t length)') as Transfer;
 
+type Ioctl = KoffiFunc<(fd: number, request: number, argument: Int32Array | Uint32Array) => number>;
+
+/** ioctl(2): what it returns, or -1 and `lastErrno()`. */
+export const ioctl: Ioctl = libc.func('int ioctl(int fd, unsigned long request, void *argument)') as Ioctl;
+
 type Mount = KoffiFunc<(source: string, target: string, type: string, flags: number, data: string) => number>;
 const mount2 = libc.func(
   'int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)',

@@ -3,7 +3,7 @@ import { Errno, ErrnoError } from '../../util/errno.ts';
 import { inTime } from '../../util/in-time.ts';
 import { currentPath } from '../current-path.ts';
 import type { Filesystem, KernelNotifier } from '../filesystem.ts';
-import type { FuseMount, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
+import type { FuseMount, FuseMountFeatures, FuseMountOptions, MountFilesystem } from '../fuse-mount.ts';
 import { detachThroughHelper } from '../kernel/fusermount.ts';
 import { detachAsRoot } from '../kernel/mount-root.ts';
 import { findMount } from '../kernel/mountinfo.ts';
@@ -52,6 +52,7 @@ class NativeMount implements FuseMount {
   readonly mountpoint: string;
   readonly connection: number | undefined;
   readonly ended: Promise<void>;
+  readonly features: FuseMountFeatures = { passthrough: false, openRequests: true };
   readonly #device: number;
   readonly #session: NativeSession;
   readonly #release: () => Promise<void>;

@@ -35,6 +35,9 @@ def root_set_id_clearing(t):
     os.chmod('.', 0o777)
     for owner in (OWNER, OTHER):
         for label, change in CHANGES.items():
+            # That somebody else changes nothing is no error here, see docs/semantics.md; it has no effect either.
+            if label == 'chown to itself' and owner == OTHER:
+                continue
             # Without x for the group that bit is no set-group-id, and the kernel's FUSE leaves it alone.
             for mode in (0o6777, 0o2777, 0o4777):
                 os.chown('x', OWNER, GROUP)

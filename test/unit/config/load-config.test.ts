@@ -137,6 +137,7 @@ describe('precedence', () => {
         bool: 'false',
         'stat-mode': 'fast',
         'fuse-binding': 'kernel',
+        'open-requests': 'never',
         address: '[::1]:1',
       })[type] ?? (type === 'auto-bool' ? 'false' : String(Math.max(7, least)));
     for (const key of CONFIG_KEYS) {

@@ -47,6 +47,7 @@ function config(fields: Partial<Config> = {}): Config {
     memoryBudget: 512 * 1024 * 1024,
     fuseBinding: 'kernel',
     allowOther: undefined,
+    openRequests: 'auto',
     ...fields,
   };
 }

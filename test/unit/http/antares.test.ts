@@ -134,6 +134,7 @@ describe('looking', () => {
       uid: 1000,
       gid: 1001,
       fetched_bytes: 12,
+      kernel: { open: false, passthrough: false },
       requests: 3,
       binding: { name: 'kernel', limits: [] },
       faults: ['OPEN: EIO'],
@@ -175,6 +176,7 @@ describe('looking', () => {
       state,
       binding: null,
       fetched_bytes: null,
+      kernel: null,
       requests: null,
       faults: [],
     });

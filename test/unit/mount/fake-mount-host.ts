@@ -101,6 +101,7 @@ export class FakeMountHost implements MountHost {
       mountpoint: spec.mountpoint,
       ownsMountpoint: true,
       binding: { name: 'kernel', limits: [] },
+      features: { passthrough: false, openRequests: true },
       fetchedBytes: 12,
       requests: 3,
       faults: ['OPEN: EIO'],

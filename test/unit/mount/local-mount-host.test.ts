@@ -47,6 +47,7 @@ const mountFilesystem: MountFilesystem = async (create, options) => {
   return {
     mountpoint: options.mountpoint,
     connection: undefined,
+    features: { passthrough: false, openRequests: true },
     ended,
     async unmount({ lazy = false } = {}) {
       if (played.busy && !lazy) throw new ErrnoError('EBUSY', 'in use');
@@ -108,6 +109,7 @@ describe('mounting', () => {
     expect(report).toEqual({
       id: '1',
       commit: 'c'.repeat(40),
+      features: { passthrough: false, openRequests: true },
       snapshot: { commit: 'c'.repeat(40), tree: upstream.head?.tree, time: 1_700_000_000 },
       mountpoint: join(folder, 'm/p'),
       ownsMountpoint: true,

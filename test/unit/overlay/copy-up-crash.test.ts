@@ -29,11 +29,14 @@ test('times and set-id bits are those from before the copy that never ended', as
   await overlay.fs.setattr('file', { mode: 0o6755 });
   await overlay.fs.setattr('file', { atime: time, mtime: time });
   const before = await overlay.fs.stat('file');
-  const opening = Promise.resolve(overlay.fs.open('file', constants.O_RDWR));
-  while (!opened) await immediate();
+  const fh = await overlay.fs.open('file', constants.O_RDWR);
+  const writing = Promise.resolve(overlay.fs.write(fh, content.subarray(0, 1)));
+  do await immediate();
+  while (!opened);
   // What a killed process leaves: the copy is under way.
   execFileSync('cp', ['-a', overlay.upper(), overlay.path('killed')]);
-  overlay.fs.close(await opening);
+  await writing;
+  overlay.fs.close(fh);
   await overlay.reopen(() => {
     const script = 'rm -r upper; mv killed upper; chmod 755 upper/file; touch upper/file';
     execFileSync('sh', ['-euc', script], { cwd: overlay.path() });
@@ -47,7 +50,9 @@ test('times and set-id bits are those from before the copy that never ended', as
   });
   expect(await overlay.fs.readText('file')).toBe(content.toString('latin1'));
   // Once the copy is complete, times are those of the disk again.
-  overlay.fs.close(await overlay.fs.open('file', constants.O_RDWR));
+  const again = await overlay.fs.open('file', constants.O_RDWR);
+  await overlay.fs.write(again, content.subarray(0, 1));
+  overlay.fs.close(again);
   await overlay.fs.setattr('file', { mtime: { seconds: 7, nanoseconds: 0 } });
   await overlay.reopen();
   expect(await overlay.fs.stat('file')).toMatchObject({ mtime: 7, size: content.length });

@@ -71,7 +71,8 @@ for (const told of [3, 30]) {
     );
     const { ino, size } = await overlay.fs.stat('file');
     expect(size).toBe(told);
-    await overlay.fs.open('file', constants.O_RDWR);
+    const fh = await overlay.fs.open('file', constants.O_RDWR);
+    expect(await outcome(() => overlay.fs.write(fh, 'x', told))).toBe('EIO');
     expect((await overlay.fs.stat('file')).size).toBe(10);
     expect(await overlay.fs.readText('file')).toBe('0123456789');
     expect(invalidated).toEqual([ino]);

@@ -13,8 +13,10 @@ const STATFS_BYTES = 80;
 function readChanges(request: Request): AttributeChanges {
   const valid = request.u32(0);
   const changes: AttributeChanges = {};
-  if (valid & SetattrFlag.FH) changes.fh = request.u64(8);
+  // A handle of 0 is one that the kernel made up.
+  if (valid & SetattrFlag.FH && request.u64(8) !== 0) changes.fh = request.u64(8);
   if (valid & SetattrFlag.SIZE) changes.size = request.offset(16, 'EFBIG');
+  if (valid & SetattrFlag.KILL_SUIDGID) changes.clearSetId = true;
   if (valid & SetattrFlag.MODE) changes.mode = request.u32(68) & PERMISSION_BITS;
   if (valid & SetattrFlag.UID) changes.uid = request.u32(76);
   if (valid & SetattrFlag.GID) changes.gid = request.u32(80);

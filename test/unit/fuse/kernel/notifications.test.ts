@@ -48,7 +48,7 @@ describe('Notifications', () => {
 
   it('writes in order, after the current call', async () => {
     const notifications = new Notifications();
-    notifications.open(fd);
+    notifications.open(fd, { mayOmitOpen: false, passthrough: false });
     notifications.invalidateInode(1, 0, 0);
     notifications.invalidateEntry(1, 'a');
     expect(written()).toHaveLength(0);
@@ -67,7 +67,7 @@ describe('Notifications', () => {
   it('drops what is said before it is open, and what is queued when it closes', async () => {
     const notifications = new Notifications();
     notifications.invalidateInode(1, 0, 0);
-    notifications.open(fd);
+    notifications.open(fd, { mayOmitOpen: false, passthrough: false });
     notifications.invalidateInode(2, 0, 0);
     await notifications.close();
     notifications.invalidateInode(3, 0, 0);
@@ -79,7 +79,7 @@ describe('Notifications', () => {
     const faults: unknown[] = [];
     const notifications = new Notifications((operation, error) => faults.push([operation, error]));
     const readOnly = openSync(join(folder, 'device'), 'r');
-    notifications.open(readOnly);
+    notifications.open(readOnly, { mayOmitOpen: false, passthrough: false });
     notifications.invalidateInode(1, 0, 0);
     notifications.invalidateInode(2, 0, 0);
     await expect.poll(() => faults.length).toBe(2);

@@ -1,0 +1,194 @@
+// Descriptors of file contents: one for each file that is in use, whoever opened it, opened when it is first needed.
+//
+// A descriptor belongs to the content and not to an open file. So opening costs nothing where the content is open
+// already, and where the kernel opens files without asking, there is no open file to keep a descriptor for.
+import { constants, fstatSync } from 'node:fs';
+import type { CallContext, Passthrough } from '../fuse/filesystem.ts';
+import type { LayerEntry } from '../layers/layer.ts';
+import { chain } from '../util/chain.ts';
+import { ErrnoError } from '../util/errno.ts';
+import { closeFd } from '../util/syscall.ts';
+import type { Awaitable } from '../util/types.ts';
+import { copyUpContent, openUpper } from './copy-up.ts';
+import type { OverlayCore } from './core.ts';
+import type { Inode } from './inode.ts';
+
+/**
+ * Descriptors that are kept beyond the call that needed them. The oldest half is closed when there are more; what is
+ * read or written again is opened again.
+ */
+const MOST_OPEN = 1024;
+
+/** The open content of a file. */
+export class Content {
+  readonly inode: Inode;
+  fd: number;
+  isWritable: boolean;
+  /** The inode's version that the descriptor belongs to. */
+  version: number;
+  /** When it was last used, for closing the oldest. */
+  used = 0;
+  /** Calls in the thread pool that use the descriptor. */
+  busy = 0;
+  /** The kernel's registration of this file, while it is open for passthrough. */
+  backingId: number | undefined = undefined;
+  /** With whom it is registered. */
+  registry: Passthrough | undefined = undefined;
+  /** Open files for which the kernel reads and writes it by itself. */
+  throughs = 0;
+
+  constructor(inode: Inode, fd: number, isWritable: boolean) {
+    this.inode = inode;
+    this.fd = fd;
+    this.isWritable = isWritable;
+    this.version = inode.version;
+  }
+}
+
+/** The open contents of one overlay. */
+export class Contents {
+  readonly #core: OverlayCore;
+  readonly #open = new Set<Content>();
+  #clock = 0;
+
+  constructor(core: OverlayCore) {
+    this.#core = core;
+  }
+
+  /**
+   * The content of a regular file, for reading at once: a later call may close it, unless it is busy. Fetches it where
+   * the local store does not have it.
+   */
+  readable(inode: Inode, ctx: CallContext): Awaitable<Content> {
+    const content = inode.content;
+    if (content !== undefined && content.version === inode.version) {
+      content.used = ++this.#clock;
+      return content;
+    }
+    requireFile(inode);
+    if (inode.upper && !inode.isMetacopy) {
+      return this.keep(inode, openUpper(this.#core, inode, constants.O_RDONLY), false);
+    }
+    const { version } = inode;
+    const lower = inode.lower as LayerEntry;
+    return chain(this.#core.layer.open(lower, ctx), (fd) => {
+      // While it was fetched, another call opened it, or wrote to the file.
+      if (inode.version !== version || inode.content?.version === version) {
+        closeFd(fd);
+        return this.readable(inode, ctx);
+      }
+      this.#checkSize(inode, lower, fd);
+      return this.keep(inode, fd, false);
+    });
+  }
+
+  /** The content for writing, in the upper layer; suspends the operation while it is copied there. */
+  writable(inode: Inode, ctx: CallContext): Content {
+    requireFile(inode);
+    copyUpContent(this.#core, inode, ctx);
+    const content = inode.content;
+    if (content?.isWritable === true && content.version === inode.version) {
+      content.used = ++this.#clock;
+      return content;
+    }
+    return this.keep(inode, openUpper(this.#core, inode, constants.O_RDWR), true);
+  }
+
+  /** Takes over a descriptor of the inode's present content. */
+  keep(inode: Inode, fd: number, isWritable: boolean): Content {
+    let content = inode.content;
+    if (content === undefined) {
+      if (!this.#core.inodes.has(inode)) {
+        // The kernel forgot it while it was opened, for a caller that gave up.
+        closeFd(fd);
+        throw new ErrnoError('ESTALE');
+      }
+      content = new Content(inode, fd, isWritable);
+      inode.content = content;
+      this.#open.add(content);
+    } else {
+      this.#close(content);
+      content.fd = fd;
+      content.isWritable = isWritable;
+      content.version = inode.version;
+    }
+    content.used = ++this.#clock;
+    if (this.#open.size > MOST_OPEN) this.#closeOldest(content);
+    return content;
+  }
+
+  /** Closes what is open of an inode that is dropped from memory. */
+  drop(inode: Inode): void {
+    const { content } = inode;
+    if (content === undefined) return;
+    inode.content = undefined;
+    this.#open.delete(content);
+    this.#close(content);
+  }
+
+  /** Runs a call that uses the descriptor in the thread pool. */
+  async during<T>(content: Content, call: (fd: number) => Promise<T>): Promise<T> {
+    const { fd } = content;
+    content.busy++;
+    try {
+      return await call(fd);
+    } finally {
+      content.busy--;
+      // It was replaced or dropped meanwhile, and left for this call to close.
+      if (content.busy === 0) for (const retired of this.#retired.get(content) ?? []) closeFd(retired);
+      if (content.busy === 0) this.#retired.delete(content);
+    }
+  }
+
+  /** Closes all. */
+  close(): void {
+    for (const content of this.#open) closeFd(content.fd);
+    this.#open.clear();
+  }
+
+  /** Descriptors that were replaced while calls used them. */
+  readonly #retired = new Map<Content, number[]>();
+
+  #close(content: Content): void {
+    if (content.busy === 0) {
+      closeFd(content.fd);
+      return;
+    }
+    const retired = this.#retired.get(content) ?? [];
+    retired.push(content.fd);
+    this.#retired.set(content, retired);
+  }
+
+  #closeOldest(keep: Content): void {
+    const idle = [...this.#open].filter((content) => content !== keep && content.throughs === 0);
+    idle.sort((a, b) => a.used - b.used);
+    for (const { inode } of idle.slice(0, idle.length / 2)) {
+      this.drop(inode);
+      this.#core.dropIfUnused(inode);
+    }
+  }
+
+  /**
+   * The kernel cuts what is read to the size that it was told. Where the server told a wrong one, this call fails, and
+   * the next one finds the right size.
+   */
+  #checkSize(inode: Inode, lower: LayerEntry, fd: number): void {
+    const { layer, notifier } = this.#core;
+    const told = layer.knownSize(lower);
+    if (told === undefined) return;
+    const { size } = fstatSync(fd);
+    if (told === size) return;
+    closeFd(fd);
+    layer.correctSize(lower, size);
+    notifier?.invalidateInode(inode.ino, 0, 0);
+    throw new ErrnoError(
+      'EIO',
+      `the server told a wrong size of ${lower.path}: it is ${size}; open it again`,
+    );
+  }
+}
+
+function requireFile(inode: Inode): void {
+  if (inode.type === constants.S_IFREG) return;
+  throw new ErrnoError(inode.directory === undefined ? 'EINVAL' : 'EISDIR');
+}
