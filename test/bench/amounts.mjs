@@ -10,3 +10,6 @@ export function showAmount(value, unit) {
 
 /** A ratio with two or three digits. */
 export const showRatio = (ratio) => `${ratio.toFixed(ratio < 10 ? 2 : ratio < 100 ? 1 : 0)}x`;
+
+/** A count with its thousands apart: 1,000,000. */
+export const showCount = (count) => count.toLocaleString('en');

@@ -1,4 +1,5 @@
 // stat, and open, read and close, of many small files that the kernel knows.
+import { showCount } from '../amounts.mjs';
 import { compare } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { atMostTimes } from '../targets.mjs';
@@ -14,10 +15,10 @@ export async function files(stage) {
   const count = stage.quick ? 2000 : 50_000;
   const list = stage.list(repository.paths.slice(0, count));
   const target = atMostTimes(TARGET_TIMES);
-  const coldRead = row(`open, read, close of ${count} files, new mount`, { readme: true });
-  const firstStat = row(`stat of ${count} files, after it`);
-  const stat = row(`stat of ${count} files, again`, { target, readme: true });
-  const read = row(`open, read, close of ${count} files, again`, { target, readme: true });
+  const coldRead = row(`open, read, close of ${showCount(count)} files, new mount`, { readme: true });
+  const firstStat = row(`stat of ${showCount(count)} files, after it`);
+  const stat = row(`stat of ${showCount(count)} files, again`, { target, readme: true });
+  const read = row(`open, read, close of ${showCount(count)} files, again`, { target, readme: true });
   const rows = [coldRead, firstStat, stat, read];
   await compare(stage, rows, {
     turns: 3,

@@ -1,5 +1,6 @@
 // git in a folder: a new repository over everything that is there, and its state.
 import { join } from 'node:path';
+import { showCount } from '../amounts.mjs';
 import { compare } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { fasterThan } from '../targets.mjs';
@@ -9,9 +10,9 @@ export async function git(stage) {
   const count = stage.quick ? 1000 : 10_000;
   const repository = await stage.smallFiles(count);
   const target = fasterThan('fuse-overlayfs');
-  const add = row(`git add of ${count} files`, { readme: true });
-  const status = row(`git status, ${count} files`, { target, readme: true });
-  const again = row(`git status, ${count} files, again`, { target, readme: true });
+  const add = row(`git add of ${showCount(count)} files`, { readme: true });
+  const status = row(`git status, ${showCount(count)} files`, { target, readme: true });
+  const again = row(`git status, ${showCount(count)} files, again`, { target, readme: true });
   const rows = [add, status, again];
   const inside = (root, ...args) => stage.time('git', args, { cwd: root });
   await compare(stage, rows, {

@@ -1,5 +1,6 @@
 // Reading one large file: from the server, from the store, from the kernel's cache; in order, in random pages, mapped.
 import { join } from 'node:path';
+import { showCount } from '../amounts.mjs';
 import { compare, compareAfresh } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { atLeastSpeed } from '../targets.mjs';
@@ -38,7 +39,7 @@ export async function large(stage) {
   const cold = row(`read ${name}, stored, all caches empty`);
   const uncached = row(`read ${name}, stored, not cached by the mount`, { readme: true });
   const again = row(`read ${name}, again`, { target, readme: true });
-  const random = row(`${pages.count} random pages of it, again`, { target, readme: true });
+  const random = row(`${showCount(pages.count)} random pages of it, again`, { target, readme: true });
   const mapped = row('copy it out of a mapping, again', { target });
   await readFirst(stage, repository, first);
 

@@ -1,4 +1,5 @@
 // What nobody fetched yet, from a server that is near and from one that is far: walking, and small files.
+import { showCount } from '../amounts.mjs';
 import { compareAfresh } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { below } from '../targets.mjs';
@@ -12,10 +13,12 @@ const TARGETS_MS = new Map([
 ]);
 
 function rowsAt(roundTripMs, walked, count, quick) {
-  const find = row(`find, ${walked} files, nothing stored, ${roundTripMs} ms away`, { readme: true });
+  const find = row(`find, ${showCount(walked)} files, nothing stored, ${roundTripMs} ms away`, {
+    readme: true,
+  });
   const readers = READERS.map((many) => {
     const ms = quick ? undefined : TARGETS_MS.get(`${roundTripMs} ${many}`);
-    const what = `${count} cold files, ${roundTripMs} ms away, ${many} ${many === 1 ? 'reader' : 'readers'}`;
+    const what = `${showCount(count)} cold files, ${roundTripMs} ms away, ${many} ${many === 1 ? 'reader' : 'readers'}`;
     const target = ms === undefined ? undefined : below(ms);
     return { many, entry: row(what, { target, readme: target !== undefined }) };
   });

@@ -1,4 +1,5 @@
 // From asking for a mount to the listing of its root: must not depend on the size of the repository.
+import { showCount } from '../amounts.mjs';
 import { compareAfresh } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { below } from '../targets.mjs';
@@ -13,12 +14,12 @@ export async function mount(stage) {
   const sizes = [
     {
       tree: await stage.smallFiles(FEW),
-      row: row(`mount to first ls, ${FEW} files`, { target, readme: true }),
+      row: row(`mount to first ls, ${showCount(FEW)} files`, { target, readme: true }),
     },
     // An export of so many files is no part of what is measured, so the peers have none.
     {
       tree: await stage.manyNames(count),
-      row: row(`mount to first ls, ${count} files`, { target, readme: true }),
+      row: row(`mount to first ls, ${showCount(count)} files`, { target, readme: true }),
       kinds: ['scorpio'],
     },
   ];

@@ -1,4 +1,5 @@
 // Walking a whole repository that is stored: names and types, then with attributes; first with empty caches, then again.
+import { showCount } from '../amounts.mjs';
 import { compare } from '../comparison.mjs';
 import { row } from '../row.mjs';
 
@@ -13,8 +14,8 @@ export async function tree(stage) {
   const repository = await stage.smallFiles(count);
   const walks = WALKS.map(({ title, what }) => ({
     what,
-    first: row(`${title}, ${count} files, new mount`, { readme: true }),
-    again: row(`${title}, ${count} files, again`, { readme: true }),
+    first: row(`${title}, ${showCount(count)} files, new mount`, { readme: true }),
+    again: row(`${title}, ${showCount(count)} files, again`, { readme: true }),
   }));
   const memory = row('memory of the serving process after it', { unit: 'bytes', readme: true });
   const rows = [...walks.flatMap(({ first, again }) => [first, again]), memory];

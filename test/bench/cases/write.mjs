@@ -1,6 +1,7 @@
 // Writing: a real archive of many small files, removing them, and one large file.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { showCount } from '../amounts.mjs';
 import { compare } from '../comparison.mjs';
 import { row } from '../row.mjs';
 import { fasterThan } from '../targets.mjs';
@@ -31,7 +32,7 @@ export async function write(stage) {
   const repository = await stage.smallFiles(1000);
 
   const target = fasterThan('fuse-overlayfs');
-  const untar = row(`untar of ${names.length} files of npm packages`, { target, readme: true });
+  const untar = row(`untar of ${showCount(names.length)} files of npm packages`, { target, readme: true });
   const remove = row('rm -rf of them', { readme: true });
   const sync = row(`write ${size / MIB} MiB and fsync`, { readme: true });
   const rows = [untar, remove, sync];
