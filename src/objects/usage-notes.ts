@@ -12,7 +12,7 @@ const FLUSH_DELAY_MS = 3000;
 /** Notes that are kept when they cannot be written; the next count of the files makes up for the others. */
 const UNWRITTEN_BLOBS = 100_000;
 /** About five milliseconds of this thread. */
-const ROWS_PER_TRANSACTION = 512;
+const ROWS_PER_TRANSACTION = 128;
 
 /** The notes of one process. */
 export class UsageNotes {
