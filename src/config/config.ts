@@ -34,6 +34,9 @@ export interface Config {
   readonly fetchConcurrency: number;
   /** What the serving process may take, in bytes. */
   readonly memoryBudget: number;
+  /** Globs of what is prefetched in the background, and how often, in seconds; 0: never. */
+  readonly prefetchPaths: readonly string[];
+  readonly prefetchIntervalSecs: number;
   /** Let other users into the mounts; undefined: as root yes, else no. */
   readonly allowOther: boolean | undefined;
   /** How mounts are served. */

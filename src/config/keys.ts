@@ -389,8 +389,29 @@ const fuse: readonly ConfigKey[] = [
   },
 ];
 
+const prefetch: readonly ConfigKey[] = [
+  {
+    flat: 'prefetch_paths',
+    section: 'prefetch',
+    short: 'paths',
+    type: 'string',
+    default:
+      'BUCK, BUCK.v2, BUILD, BUILD.bazel, PACKAGE, TARGETS, TARGETS.v2, WORKSPACE, WORKSPACE.bazel, .buckconfig, *.bzl, *.bxl',
+    description:
+      'What is fetched in the background for all mounts that show it: globs of paths of the monorepo as in .gitignore, with commas between them, as `/docs, /project/*/src`. The default is what builds read first.',
+  },
+  {
+    flat: 'prefetch_interval_secs',
+    section: 'prefetch',
+    short: 'interval_secs',
+    type: 'u64',
+    default: '0',
+    description: 'Time between two such runs; seconds. 0: nothing is fetched in the background.',
+  },
+];
+
 /** All keys, in the order of the file. */
-export const CONFIG_KEYS: readonly ConfigKey[] = [...server, ...dicfuse, ...antares, ...fuse];
+export const CONFIG_KEYS: readonly ConfigKey[] = [...server, ...dicfuse, ...antares, ...fuse, ...prefetch];
 
 /** Name of the environment variable of a key. */
 export function environmentName(key: ConfigKey): string {

@@ -43,6 +43,11 @@ export function resolveConfig(settings: Settings): Config {
     fetchConcurrency: number('fetch_file_thread', MAX_REQUESTS_AT_ONCE),
     memoryBudget: number('memory_budget', Number.MAX_SAFE_INTEGER),
     fuseBinding: text('fuse_binding') as Config['fuseBinding'],
+    prefetchPaths: text('prefetch_paths')
+      .split(',')
+      .map((path) => path.trim())
+      .filter((path) => path !== ''),
+    prefetchIntervalSecs: number('prefetch_interval_secs', MAX_TIMEOUT_SECS),
     allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
     openRequests: text('open_requests') as Config['openRequests'],
   };

@@ -8,6 +8,7 @@ import { createHttpApp } from '../http/app.ts';
 import { detachMount } from '../mount/dead-mount.ts';
 import { createLocalMountHost } from '../mount/local-mount-host.ts';
 import type { MountHost } from '../mount/mount-host.ts';
+import { startPrefetchSchedule } from '../mount/prefetch/prefetch-schedule.ts';
 import { MountRegistry } from '../mount/registry.ts';
 import { MemoryBudget } from '../overlay/memory-budget.ts';
 import { createLazyObjects } from '../objects/lazy-objects.ts';
@@ -86,16 +87,24 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
     log,
   });
   const version = scorpioVersion();
+  const prefetchSchedule = startPrefetchSchedule({
+    registry,
+    paths: config.prefetchPaths,
+    intervalMs: config.prefetchIntervalSecs * 1000,
+    log,
+  });
   const app = createHttpApp({
     registry,
     version,
     startedAtMs,
     storePath: config.storePath,
     server: config.baseUrl,
+    prefetchSchedule,
     log,
   });
   // Together: requests that wait for a mount get their answer because the registry stops.
   closers.push(async () => void (await Promise.all([registry.stop(), closeHttp(app)])));
+  closers.push(async () => prefetchSchedule?.stop());
   // The address comes before the mounts: when it is taken, nothing has happened yet.
   const address = await listen(app, config.httpAddr);
   const recovered = registry.recover();

@@ -13,6 +13,7 @@ export function addHealthRoute(app: FastifyInstance, services: HttpServices): vo
     server: services.server,
     pid: process.pid,
     memory: memoryOf(services),
+    prefetch: prefetchOf(services),
   }));
 }
 
@@ -27,4 +28,22 @@ function memoryOf({ registry }: HttpServices): Record<string, number> | null {
     inodes: memory.inodes,
     evicted_inodes: memory.evicted,
   };
+}
+
+/** Prefetching in the background; null when it is off. */
+function prefetchOf({ prefetchSchedule }: HttpServices): Record<string, unknown> | null {
+  if (prefetchSchedule === undefined) return null;
+  const { intervalMs, isRunning, lastRun } = prefetchSchedule.status();
+  const last =
+    lastRun === undefined
+      ? null
+      : {
+          started_at_epoch_ms: lastRun.startedAtEpochMs,
+          duration_ms: lastRun.durationMs,
+          fetched: lastRun.fetched,
+          bytes: lastRun.bytes,
+          failed: lastRun.failed,
+          error: lastRun.error ?? null,
+        };
+  return { interval_secs: intervalMs / 1000, running: isRunning, last_run: last };
 }

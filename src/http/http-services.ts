@@ -1,4 +1,5 @@
 // What the routes need of the rest of the daemon.
+import type { PrefetchSchedule } from '../mount/prefetch/prefetch-schedule.ts';
 import type { MountRegistry } from '../mount/registry.ts';
 import type { Logger } from '../util/logger.ts';
 
@@ -10,5 +11,7 @@ export interface HttpServices {
   readonly storePath: string;
   /** URL of the Mega server whose paths it mounts. */
   readonly server: string;
+  /** Prefetching in the background, where that is on. */
+  readonly prefetchSchedule?: PrefetchSchedule | undefined;
   readonly log: Logger;
 }

@@ -46,6 +46,8 @@ function config(fields: Partial<Config> = {}): Config {
     fetchConcurrency: 2,
     memoryBudget: 512 * 1024 * 1024,
     fuseBinding: 'kernel',
+    prefetchPaths: [],
+    prefetchIntervalSecs: 0,
     allowOther: undefined,
     openRequests: 'auto',
     ...fields,

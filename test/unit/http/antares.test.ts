@@ -46,6 +46,7 @@ describe('health', () => {
       store_path: '/store',
       pid: process.pid,
       memory: MEMORY_OF_FAKE,
+      prefetch: null,
     });
   });
 
