@@ -3,7 +3,8 @@
 //   npm test                       everything
 //   npm test -- --project unit     arguments go to vitest; the checks and the second pass are left out then
 //
-// As root the mounted tests run a second time as an ordinary user, through fusermount3.
+// The mounted tests run a second time over fuse-native, and as root a third time as an ordinary user, through
+// fusermount3.
 import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
@@ -124,6 +125,11 @@ function asOrdinaryUser() {
   });
 }
 
+/** Runs the mounted tests over the other binding; what it cannot do is skipped by the name of the limit. */
+function overFuseNative() {
+  return vitest('fuse-native', ['--project', 'mounted'], { env: { SCORPIO_TEST_BINDING: 'fuse-native' } });
+}
+
 /** Mounts and temporary folders that tests make, as they are now. */
 function leftovers() {
   const isOurs = (text) => text.includes('/scorpio-') && !text.includes(temporary);
@@ -141,6 +147,7 @@ if (extra.length > 0) {
   const before = new Set(leftovers());
   check();
   good = await vitest('all', []);
+  good = (await overFuseNative()) && good;
   if (process.getuid() === 0) good = (await asOrdinaryUser()) && good;
   const left = leftovers().filter((item) => !before.has(item));
   if (left.length > 0) {
