@@ -5,7 +5,7 @@ import type { FuseBinding } from '../fuse/choose-binding.ts';
 import type { FuseMount, OpenRequests } from '../fuse/fuse-mount.ts';
 import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
-import { createMonorepoLayer, createTreeCache } from '../layers/monorepo.ts';
+import { createMonorepoLayer, createTreeCache, type TreeCache } from '../layers/monorepo.ts';
 import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { MemoryBudget } from '../overlay/memory-budget.ts';
 import { createOverlay } from '../overlay/overlay.ts';
@@ -86,7 +86,7 @@ interface Served {
 
 class LocalMountHost implements MountHost {
   readonly #options: LocalMountHostOptions;
-  readonly #trees = createTreeCache();
+  readonly #trees: TreeCache;
   readonly #served = new Map<string, Served>();
   /** Mounts in the making, by id. */
   readonly #pending = new Map<string, Promise<unknown>>();
@@ -100,6 +100,17 @@ class LocalMountHost implements MountHost {
 
   constructor(options: LocalMountHostOptions) {
     this.#options = options;
+    const trees = createTreeCache(options.memory?.cacheBytes);
+    this.#trees = trees;
+    options.memory?.join({
+      inodes: 0,
+      forgotten: 0,
+      get byteLength() {
+        return trees.weight;
+      },
+      reclaim: async () => trees.clear(),
+      dropCaches: () => trees.clear(),
+    });
   }
 
   async mount(spec: MountSpec): Promise<MountReport> {

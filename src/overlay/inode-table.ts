@@ -28,6 +28,7 @@ export interface InodeWatch {
   /** The kernel gave its last reference back. */
   forgotten(inode: Inode): void;
 }
+const DROPS_A_LOOK = 512;
 
 /** Where a new object is. */
 export interface InodePlace {
@@ -41,7 +42,7 @@ export interface InodePlace {
 export interface InodeEvents {
   /** An inode was added; called for each, so it must be quick. */
   grown(): void;
-  /** Much memory was given up. */
+  /** Many inodes were forgotten. */
   shrunk(): void;
 }
 
@@ -66,6 +67,7 @@ export class InodeTable {
   #folderCount = 0;
   #listingBytes = 0;
   #upperNames = 0;
+  #drops = 0;
 
   constructor(upper: UpperLayer, events: InodeEvents) {
     this.#upper = upper;
@@ -75,6 +77,11 @@ export class InodeTable {
   /** Number of objects and files. */
   get size(): number {
     return this.#objects.size + this.#files.size;
+  }
+
+  /** How many were forgotten so far. */
+  get forgotten(): number {
+    return this.#drops;
   }
 
   /** Estimate of the memory behind all of it, in bytes. */
@@ -277,10 +284,9 @@ export class InodeTable {
     } else if (this.#files.release(slot, count) === 0) {
       const folder = this.#folders[this.#files.folderAt(slot)] as Inode;
       const directory = folder.directory as DirectoryState;
-      const { byteLength } = this.#files;
       this.#files.remove(slot);
-      if (this.#files.byteLength < byteLength) this.#events.shrunk();
       directory.known--;
+      this.#countDrop();
       if (directory.known > 0) return;
       // Offsets of a listing that goes on are those of the view, which builds upon the lower listing.
       if (directory.view === undefined) this.dropListing(directory);
@@ -339,6 +345,7 @@ export class InodeTable {
     }
     this.#objects.delete(inode.ino);
     if (inode.content !== undefined) this.watch.dropped(inode);
+    this.#countDrop();
     if (this.#hardLinks.get(inode.upperIno) === inode) this.#hardLinks.delete(inode.upperIno);
     this.#upper.releaseFolder(inode);
     inode.parent?.directory?.children.delete(inode.name);
@@ -368,6 +375,10 @@ export class InodeTable {
     this.#files.add(ino, directory.number, index, references);
     directory.known++;
     this.#events.grown();
+  }
+
+  #countDrop(): void {
+    if (++this.#drops % DROPS_A_LOOK === 0) this.#events.shrunk();
   }
 
   #seedOf(folder: Inode): { low: number; high: number } {

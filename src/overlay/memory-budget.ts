@@ -1,11 +1,13 @@
 // How much memory the overlays of a process may take together, and making them give some back.
 import { setTimeout as delay } from 'node:timers/promises';
+import { collectGarbage } from '../util/collect-garbage.ts';
 import { mallocTrim } from '../util/malloc-trim.ts';
 
 /** What the process takes besides what is counted here: Node, its heap's free space, buffers, SQLite. Measured. */
 const PROCESS_BYTES = 160 * 1024 * 1024;
 /** Part of a small budget that is left for inodes whatever the process takes. */
 const LEAST_PART = 1 / 8;
+const CACHE_PART = 1 / 10;
 /** From what part of the allowance on memory is taken back, and until what part. */
 const HIGH_MARK = 0.9;
 const LOW_MARK = 0.7;
@@ -15,19 +17,26 @@ const PROCESS_MARK = 0.95;
 const INODES_A_LOOK = 2048;
 /** How long the kernel is given to forget what it was asked to. */
 const FORGET_MS = 20;
-/** After so many rounds without effect everything is in use: the next look is after a pause. */
+/** After so many rounds with so little effect everything is in use: the next look is after a pause. */
 const VAIN_ROUNDS = 3;
+const FEW_INODES = 64;
 const PAUSE_MS = 2000;
+/** So much less than before, and the system gets it back. */
+const GIVEN_UP_BYTES = 16 * 1024 * 1024;
 const TRIM_DELAY_MS = 1000;
 
-/** Something that holds memory: an overlay. */
+/** Something that holds memory: an overlay, or a cache. */
 export interface MemoryHolder {
   /** How many inodes it knows. */
   readonly inodes: number;
+  /** How many inodes it has forgotten so far. */
+  readonly forgotten: number;
   /** What it takes, in bytes; an estimate. */
   readonly byteLength: number;
   /** Tries to give so many bytes back, from what was not used for the longest time; never rejects. */
   reclaim(bytes: number): Promise<void>;
+  /** Drops what can be had again at once: much else was given up, so it is not in use any more. */
+  dropCaches?(): void;
 }
 
 /** The state of a budget; sizes in bytes. */
@@ -51,11 +60,18 @@ export class MemoryBudget {
   #evicted = 0;
   #isRunning = false;
   #isTrimming = false;
+  /** Most that was held since memory was last given back to the system. */
+  #peak = 0;
 
   /** @param bytes what the process may take as a whole; `allowance`: what is counted of it (default: by the budget) */
   constructor(bytes: number, { allowance }: { allowance?: number } = {}) {
     this.#budget = bytes;
     this.#allowance = allowance ?? Math.max(bytes - PROCESS_BYTES, bytes * LEAST_PART);
+  }
+
+  /** What a cache that costs little to fill again may take. */
+  get cacheBytes(): number {
+    return this.#allowance * CACHE_PART;
   }
 
   /** Adds a holder; returns how to take it out again. */
@@ -68,15 +84,20 @@ export class MemoryBudget {
   grown(): void {
     if (++this.#growth < INODES_A_LOOK) return;
     this.#growth = 0;
+    this.#peak = Math.max(this.#peak, this.#held());
     if (!this.#isRunning && this.#isOver()) void this.#takeBack();
   }
 
-  /** Much memory was given up: the system gets it back a little later. */
+  /** Inodes were forgotten: once that comes to much, the system gets the memory back. */
   shrunk(): void {
-    if (this.#isTrimming) return;
+    if (this.#isTrimming || this.#peak - this.#held() < GIVEN_UP_BYTES) return;
     this.#isTrimming = true;
     setTimeout(() => {
       this.#isTrimming = false;
+      for (const holder of this.#holders) holder.dropCaches?.();
+      this.#peak = this.#held();
+      // It holds the buffers that were given up.
+      collectGarbage();
       mallocTrim();
     }, TRIM_DELAY_MS).unref();
   }
@@ -95,6 +116,12 @@ export class MemoryBudget {
     let bytes = 0;
     for (const holder of this.#holders) bytes += holder.byteLength;
     return bytes;
+  }
+
+  #forgotten(): number {
+    let forgotten = 0;
+    for (const holder of this.#holders) forgotten += holder.forgotten;
+    return forgotten;
   }
 
   #inodes(): number {
@@ -119,13 +146,13 @@ export class MemoryBudget {
       const goal = Math.min(this.#allowance, this.#held()) * LOW_MARK;
       let vain = 0;
       while (this.#held() > goal && vain < VAIN_ROUNDS) {
-        const held = this.#held();
-        const inodes = this.#inodes();
+        const before = this.#forgotten();
         const largest = [...this.#holders].reduce((a, b) => (b.byteLength > a.byteLength ? b : a));
-        await largest.reclaim(held - goal);
+        await largest.reclaim(this.#held() - goal);
         await delay(FORGET_MS);
-        this.#evicted += Math.max(0, inodes - this.#inodes());
-        vain = held - this.#held() > (held - goal) / 10 ? 0 : vain + 1;
+        const forgotten = this.#forgotten() - before;
+        this.#evicted += forgotten;
+        vain = forgotten < FEW_INODES ? vain + 1 : 0;
       }
       this.shrunk();
       // All that is left is in use: asking again at once would only cost time.

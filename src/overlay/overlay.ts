@@ -76,6 +76,9 @@ function joinBudget(core: OverlayCore, { memory, findPathsInUse }: OverlayOption
       get inodes() {
         return inodes.size;
       },
+      get forgotten() {
+        return inodes.forgotten;
+      },
       get byteLength() {
         return inodes.byteLength;
       },

@@ -36,11 +36,11 @@ export class Reclaimer {
     inodes.shrinkAll();
     const coldest = this.#coldestFolders(bytes - (before - inodes.byteLength));
     if (coldest.length === 0) return;
-    await this.#letGo(coldest);
+    const known = await this.#letGo(coldest);
     // Folders that the kernel still knows, though nothing in them: in use, or it remembers which names they lack.
     const rest = coldest.filter((folder) => isEmptied(folder) && inodes.has(folder));
     if (rest.length === 0) return;
-    const used = await this.#findPathsInUse?.();
+    const used = known ?? (await this.#findPathsInUse?.());
     if (used === undefined) return;
     await this.#tellNames(
       rest.map((folder) => [folder, pathOf(folder)] as const).filter(([, path]) => !used.has(path)),
@@ -65,33 +65,56 @@ export class Reclaimer {
     return chosen.sort((a, b) => (depths.get(b) ?? 0) - (depths.get(a) ?? 0));
   }
 
-  async #letGo(folders: readonly Inode[]): Promise<void> {
-    const { notifier, inodes } = this.#core;
+  /** Resolves with the paths in use where they were needed. */
+  async #letGo(folders: readonly Inode[]): Promise<ReadonlySet<string> | undefined> {
+    const { notifier } = this.#core;
+    if (this.#canPrune) {
+      const inos = [...this.#spareIn(folders), ...folders.map((folder) => folder.ino)];
+      this.#canPrune = (await notifier?.prune?.(inos)) === true;
+      await delay(FORGET_MS);
+    }
+    if (this.#canPrune) return undefined;
+    const used = await this.#findPathsInUse?.();
+    if (used !== undefined) await this.#invalidate(folders, used);
+    return used;
+  }
+
+  /** Numbers of the files in folders that nothing here needs. */
+  #spareIn(folders: readonly Inode[]): number[] {
+    const { inodes } = this.#core;
     const files = inodes.filesIn(folders);
     for (const { directory } of folders) {
       for (const child of directory?.children.values() ?? []) {
         if (child.directory === undefined && inodes.isSpare(child)) files.push(child.ino);
       }
     }
-    if (this.#canPrune) {
-      this.#canPrune = (await notifier?.prune?.([...files, ...folders.map((folder) => folder.ino)])) === true;
-      await delay(FORGET_MS);
-    }
-    if (!this.#canPrune) await this.#invalidateFiles(files);
+    return files;
   }
 
-  async #invalidateFiles(files: readonly number[]): Promise<void> {
-    const used = await this.#findPathsInUse?.();
-    if (used === undefined) return;
-    const { inodes } = this.#core;
+  /** A folder takes all in it along; where something in it is used, or not cold, its files are told one by one. */
+  async #invalidate(folders: readonly Inode[], used: ReadonlySet<string>): Promise<void> {
+    const { inodes, notifier } = this.#core;
+    const cold = new Set(folders);
+    const busy = withAncestors(used);
+    const partly = folders.filter((folder) => {
+      const { parent, directory } = folder;
+      if (parent === undefined || busy.has(pathOf(folder))) return true;
+      for (const child of directory?.children.values() ?? []) {
+        if (child.directory === undefined ? !inodes.isSpare(child) : !cold.has(child)) return true;
+      }
+      notifier?.invalidateEntry(parent.ino, folder.name);
+      return false;
+    });
+    await notifier?.delivered?.();
+    const files = this.#spareIn(partly);
     for (let start = 0; start < files.length; start += NAMES_AT_ONCE) {
       for (const ino of files.slice(start, start + NAMES_AT_ONCE)) {
         // It may be another one by now, or none.
         const place = inodes.placeOf(ino);
         if (place === undefined || used.has(pathIn(place.parent, place.name))) continue;
-        this.#core.notifier?.invalidateEntry(place.parent.ino, place.name);
+        notifier?.invalidateEntry(place.parent.ino, place.name);
       }
-      await this.#core.notifier?.delivered?.();
+      await notifier?.delivered?.();
     }
     await delay(FORGET_MS);
   }
@@ -134,4 +157,13 @@ function pathIn(parent: Inode, name: string): string {
   const names = [name];
   for (let at = parent; at.parent !== undefined; at = at.parent) names.push(at.name);
   return names.reverse().join('/');
+}
+
+/** Paths, and those of all folders above them. */
+function withAncestors(paths: ReadonlySet<string>): ReadonlySet<string> {
+  const all = new Set<string>();
+  for (const path of paths) {
+    for (let at = path; !all.has(at); at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) all.add(at);
+  }
+  return all;
 }

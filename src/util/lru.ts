@@ -49,6 +49,12 @@ export class LruCache<K, V> {
     }
   }
 
+  /** Drops everything. */
+  clear(): void {
+    this.#values.clear();
+    this.#weight = 0;
+  }
+
   /** Drops a key; unknown ones are fine. */
   delete(key: K): void {
     const value = this.#values.get(key);
