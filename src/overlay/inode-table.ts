@@ -15,6 +15,8 @@ const FOLDER_BYTES = 650;
 /** What a name of the upper layer takes in the Map of its folder, and in the order of listings. Bytes. */
 const UPPER_NAME_BYTES = 150;
 
+const DROPS_A_LOOK = 512;
+
 /** What a row of an unchanged file takes, at the usual fill of the table. Bytes. */
 const FILE_BYTES = 36;
 
@@ -28,7 +30,6 @@ export interface InodeWatch {
   /** The kernel gave its last reference back. */
   forgotten(inode: Inode): void;
 }
-const DROPS_A_LOOK = 512;
 
 /** Where a new object is. */
 export interface InodePlace {

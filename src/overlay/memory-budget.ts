@@ -96,9 +96,9 @@ export class MemoryBudget {
       this.#isTrimming = false;
       for (const holder of this.#holders) holder.dropCaches?.();
       this.#peak = this.#held();
-      // It holds the buffers that were given up.
+      // It holds the buffers that were given up, and frees them in another thread.
       collectGarbage();
-      mallocTrim();
+      setTimeout(mallocTrim, TRIM_DELAY_MS).unref();
     }, TRIM_DELAY_MS).unref();
   }
 
