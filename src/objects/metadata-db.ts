@@ -34,6 +34,7 @@ interface Session {
   readonly dropTree: Database.Statement<[Buffer]>;
   readonly hasTree: Database.Statement<[Buffer], 1>;
   readonly getSize: Database.Statement<[Buffer], number>;
+  readonly anySize: Database.Statement<[], 1>;
   readonly addSize: Database.Statement<[Buffer, number]>;
   readonly setSize: Database.Statement<[Buffer, number]>;
   readonly correctSize: Database.Statement<[Buffer, number]>;
@@ -69,6 +70,7 @@ function openSession(path: string, timeoutMs: number, alone = false): Session {
       dropTree: db.prepare('DELETE FROM trees WHERE id = ?'),
       hasTree: db.prepare<[Buffer], 1>('SELECT 1 FROM trees WHERE id = ?').pluck(),
       getSize: db.prepare<[Buffer], number>('SELECT size FROM sizes WHERE id = ?').pluck(),
+      anySize: db.prepare<[], 1>('SELECT 1 FROM sizes LIMIT 1').pluck(),
       addSize: db.prepare('INSERT OR IGNORE INTO sizes (id, size) VALUES (?, ?)'),
       setSize: db.prepare(
         'INSERT INTO sizes (id, size) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET size = excluded.size WHERE size <> excluded.size',
@@ -94,6 +96,7 @@ export class MetadataDb {
   readonly #unsaved = new LruCache<ObjectId, number>(UNSAVED_SIZES);
   readonly #warned = new Set<string>();
   #session: Session | undefined;
+  #hasSizes: boolean | undefined;
 
   constructor(path: string, options: MetadataOptions) {
     this.#path = path;
@@ -184,6 +187,15 @@ export class MetadataDb {
     this.#use((session) => session.correctSize.run(bytesOf(id), size));
   }
 
+  /**
+   * Whether sizes of single blobs were stored when the database was opened, or by this process since: with a server that
+   * tells them with their trees there are none, and each blob that is published saves a query.
+   */
+  get hasSizes(): boolean {
+    this.#hasSizes ??= this.#use((session) => session.anySize.get()) !== undefined;
+    return this.#hasSizes;
+  }
+
   /** Size of a blob in bytes. */
   size(id: ObjectId): number | undefined {
     return this.#use((session) => session.getSize.get(bytesOf(id))) ?? this.#unsaved.get(id);
@@ -202,6 +214,7 @@ export class MetadataDb {
 
   /** Keeps sizes in one transaction. What a server said does not replace what was counted (`counted`). */
   putSizes(sizes: Iterable<readonly [ObjectId, number]>, origin: 'told' | 'counted'): void {
+    this.#hasSizes = true;
     const saved = this.#use((session) => {
       const statement = origin === 'told' ? session.addSize : session.setSize;
       session.db.transaction(() => {

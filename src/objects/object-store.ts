@@ -119,7 +119,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     onPublished: (id, size) => {
       usage.added(id, size);
       // The file tells its size itself; only what contradicts it must go.
-      const told = metadata.size(id);
+      const told = metadata.hasSizes ? metadata.size(id) : undefined;
       if (told !== undefined && told !== size) metadata.putSizes([[id, size]], 'counted');
     },
   });
