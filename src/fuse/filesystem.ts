@@ -4,8 +4,8 @@
 // --------
 // Inode numbers. Every object has an inode number (`ino`, a positive integer below 2^53), which is both its FUSE node
 // id and its `st_ino`. The root is 1. A number stays valid while the kernel holds references to it: each `Entry` that
-// a method returns to the kernel counts one reference (`lookup`, `mknod`, `mkdir`, `symlink`, `link`, `create`, and
-// each entry that a `readdirplus` sink accepted), and `forget` gives references back. An object without references
+// a method returns to the kernel counts one reference (`lookup`, `mknod`, `mkdir`, `symlink`, `link`, `create`, `tmpfile`,
+// and each entry that a `readdirplus` sink accepted), and `forget` gives references back. An object without references
 // may be dropped from memory; its number may then be given out anew for the same object only.
 //
 // Names are bytes. They travel as latin1 "binary strings": one character for each byte, 0x01 to 0xff, without `/`.
@@ -196,6 +196,16 @@ export interface Filesystem {
   create(
     parent: number,
     name: string,
+    mode: number,
+    flags: number,
+    ctx: CallContext,
+  ): Awaitable<{ entry: Entry; file: OpenedFile }>;
+  /**
+   * Makes a regular file in a folder that has no name, and opens it (O_TMPFILE); `link` may give it one. Throws
+   * EOPNOTSUPP where the disk has no such files.
+   */
+  tmpfile(
+    parent: number,
     mode: number,
     flags: number,
     ctx: CallContext,

@@ -190,6 +190,17 @@ export class OverlayCore {
     return inode;
   }
 
+  /** The same for an object without a name, which a descriptor (O_PATH) keeps. */
+  createdUnnamed(stat: Stat, pinned: number): Inode {
+    const place = { parent: undefined, name: '', lower: undefined, upper: true };
+    const inode = this.inodes.insert(upperIno(stat.ino), stat.mode & S_IFMT, place);
+    inode.upperIno = stat.ino;
+    inode.isUncapable = true;
+    inode.isLinkable = true;
+    inode.pinned = pinned;
+    return inode;
+  }
+
   #upperChild(parent: Inode, name: string, stat: Stat, ctx: CallContext): Inode {
     const type = stat.mode & S_IFMT;
     // Whatever its link count: the name by which it is known may have been removed while it is open.

@@ -6,9 +6,12 @@ import {
   AT_REMOVEDIR,
   chmodAt,
   chownAt,
+  closeFd,
   linkAt,
   mkdirAt,
   mknodAt,
+  O_PATH,
+  openAt,
   statAt,
   type Stat,
   statIfPresent,
@@ -16,10 +19,11 @@ import {
   unlinkAt,
 } from '../util/syscall.ts';
 import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
-import type { OverlayCore } from './core.ts';
+import type { OverlayCore, Owner } from './core.ts';
 import type { Inode } from './inode.ts';
 import { isOciName, isOciWhiteout } from './oci-whiteouts.ts';
 import { isWhiteout } from './overlay-format.ts';
+import type { UpperPlace } from './upper.ts';
 
 const { S_IFMT, S_IFCHR, S_IFDIR } = constants;
 const S_ISGID = 0o2000;
@@ -62,7 +66,8 @@ export function symlink(
 export function link(core: OverlayCore, inode: Inode, parent: Inode, name: string, ctx: CallContext): Entry {
   if (inode.directory !== undefined) throw new ErrnoError('EPERM');
   requireFree(core, parent, name, ctx);
-  if (inode.parent === undefined && core.attributes(inode, ctx).nlink === 0) throw new ErrnoError('ENOENT');
+  const isGone = inode.parent === undefined && core.attributes(inode, ctx).nlink === 0;
+  if (isGone && !inode.isLinkable) throw new ErrnoError('ENOENT');
   copyUpMetadata(core, inode, ctx);
   const parentFd = copyUpDirectory(core, parent);
   const { upper } = core;
@@ -127,6 +132,28 @@ export function makeObject(
   }
 }
 
+/** Makes a regular file without a name, for a folder that gives it its group; `open` opens it. */
+export function makeUnnamed(
+  core: OverlayCore,
+  parent: Inode,
+  mode: number,
+  ctx: CallContext,
+  open: (workFd: number, permissions: number) => number,
+): { inode: Inode; fd: number } {
+  const { upper } = core;
+  const { mode: folderMode, gid: folderGid } = core.attributes(parent, ctx);
+  const gid = (folderMode & S_ISGID) === 0 ? ctx.gid : folderGid;
+  const fd = open(upper.workFd, mode & 0o777);
+  try {
+    const stat = claim(core, { dirfd: fd, name: '' }, { uid: ctx.uid, gid }, constants.S_IFREG | mode);
+    const pinned = openAt(-1, `/proc/self/fd/${fd}`, O_PATH);
+    return { inode: core.createdUnnamed(stat, pinned), fd };
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  }
+}
+
 /** Whether the upper layer has a whiteout under the name. Anything else there is EEXIST. */
 function isHidden(parent: Inode, parentFd: number, name: string): boolean {
   const whiteouts = parent.directory?.whiteouts;
@@ -137,7 +164,7 @@ function isHidden(parent: Inode, parentFd: number, name: string): boolean {
   throw new ErrnoError('EEXIST');
 }
 
-/** Gives a new object its owner (the caller, or the folder's group) and its mode, where it has them not yet. */
+/** Gives a new object its owner (the caller, or the folder's group) and its mode. */
 function adopt(
   core: OverlayCore,
   dirfd: number,
@@ -146,17 +173,21 @@ function adopt(
   mode: number,
   ctx: CallContext,
 ): Stat {
-  const type = mode & S_IFMT;
-  const made = statAt(dirfd, name);
   const folder = statAt(parentFd, '');
   const inherits = (folder.mode & S_ISGID) !== 0;
-  const gid = inherits ? folder.gid : ctx.gid;
-  const bits = (mode & 0o7777) | (inherits && type === S_IFDIR ? S_ISGID : 0);
-  const isForeign = core.mayChown && (made.uid !== ctx.uid || made.gid !== gid);
-  if (isForeign) chownAt(dirfd, name, ctx.uid, gid);
+  const bits = inherits && (mode & S_IFMT) === S_IFDIR ? mode | S_ISGID : mode;
+  const owner = { uid: ctx.uid, gid: inherits ? folder.gid : ctx.gid };
+  return claim(core, { dirfd, name }, owner, bits);
+}
+
+/** Gives a new object its owner and its mode, where it has them not yet. */
+function claim(core: OverlayCore, { dirfd, name }: UpperPlace, { uid, gid }: Owner, mode: number): Stat {
+  const made = statAt(dirfd, name);
+  const isForeign = core.mayChown && (made.uid !== uid || made.gid !== gid);
+  if (isForeign) chownAt(dirfd, name, uid, gid);
   // The kernel has masked the mode already; the mask of this process must not count.
-  const isMasked = type !== constants.S_IFLNK && (made.mode & 0o7777) !== bits;
-  if (isMasked) chmodAt(dirfd, name, bits);
+  const isMasked = (mode & S_IFMT) !== constants.S_IFLNK && (made.mode & 0o7777) !== (mode & 0o7777);
+  if (isMasked) chmodAt(dirfd, name, mode & 0o7777);
   return isForeign || isMasked ? statAt(dirfd, name) : made;
 }
 

@@ -13,12 +13,12 @@ import {
 import type { LayerEntry } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
-import { closeFd, copyFileRange, fallocate, lseek, openAt } from '../util/syscall.ts';
+import { closeFd, copyFileRange, fallocate, lseek, O_TMPFILE, openAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
 import { type Content, Contents } from './contents.ts';
 import { discardContent, openUpper } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
-import { makeObject } from './create.ts';
+import { makeObject, makeUnnamed } from './create.ts';
 import type { Inode } from './inode.ts';
 import { LARGE_BYTES, OpenPolicy } from './open-policy.ts';
 import { attempt, need } from './pending.ts';
@@ -115,8 +115,19 @@ export class FileHandles {
       if (fd >= 0) closeFd(fd);
       throw error;
     }
+    return this.#made(inode, fd, flags, ctx);
+  }
+
+  tmpfile(parent: Inode, mode: number, flags: number, ctx: CallContext): { entry: Entry; file: OpenedFile } {
+    const { inode, fd } = makeUnnamed(this.#core, parent, mode & 0o7777, ctx, (workFd, permissions) =>
+      openAt(workFd, '.', O_RDWR | O_TMPFILE, permissions),
+    );
+    return this.#made(inode, fd, flags, ctx);
+  }
+
+  #made(inode: Inode, fd: number, flags: number, ctx: CallContext): { entry: Entry; file: OpenedFile } {
     this.#contents.keep(inode, fd, true);
-    const entry = core.entry(inode, ctx);
+    const entry = this.#core.entry(inode, ctx);
     // A kernel that opens files without asking still tells of those it makes; but it would not release them.
     if (this.#policy.omits) return { entry, file: { fh: 0, keepCache: true } };
     this.#policy.shallOmit(0);

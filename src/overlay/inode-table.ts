@@ -31,9 +31,9 @@ export interface InodeWatch {
   forgotten(inode: Inode): void;
 }
 
-/** Where a new object is. */
+/** Where a new object is; without a parent it has no name yet. */
 export interface InodePlace {
-  readonly parent: Inode;
+  readonly parent: Inode | undefined;
   readonly name: string;
   readonly lower: LayerEntry | undefined;
   readonly upper: boolean;
@@ -207,7 +207,7 @@ export class InodeTable {
     const inode = new Inode(ino, type, place);
     this.#objects.set(ino, inode);
     if (type === S_IFDIR) this.#folderCount++;
-    place.parent.directory?.children.set(place.name, inode);
+    place.parent?.directory?.children.set(place.name, inode);
     this.#events.grown();
     return inode;
   }

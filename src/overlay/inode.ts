@@ -65,6 +65,8 @@ export class Inode {
   upperIno = 0;
   /** Known to have no file capabilities (see CAPABILITY_ATTRIBUTE). */
   isUncapable = false;
+  /** Made without a name, so that it may get one though it has none. */
+  isLinkable = false;
   /** O_PATH descriptor of an upper object that has no known name; -1 else. */
   pinned = -1;
   /** Known to have no set-id bits. */

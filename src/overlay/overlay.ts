@@ -191,6 +191,15 @@ class Overlay implements Filesystem {
     return chain(created, ({ result }) => result);
   }
 
+  tmpfile(
+    parent: number,
+    mode: number,
+    flags: number,
+    ctx: CallContext,
+  ): Awaitable<{ entry: Entry; file: OpenedFile }> {
+    return attempt(ctx, () => this.#files.tmpfile(this.#core.directory(parent), mode, flags, ctx));
+  }
+
   read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
     return this.#files.read(ino, fh, target, position, ctx);
   }

@@ -13,6 +13,8 @@ const AT_SYMLINK_FOLLOW = 0x400;
 const O_CLOEXEC = 0o2000000;
 /** O_PATH: a descriptor that only names an object. */
 export const O_PATH = 0o10000000;
+/** O_TMPFILE: a file without a name. */
+export const O_TMPFILE: number = 0o20000000 | fsConstants.O_DIRECTORY;
 /** Flags of renameat2(2). */
 export const RENAME_EXCHANGE = 2;
 export const RENAME_WHITEOUT = 4;

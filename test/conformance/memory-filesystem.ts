@@ -128,7 +128,7 @@ export class MemoryFilesystem implements Filesystem {
     const node = this.#nodes.get(ino);
     const folder = this.#folderForNew(parent, name);
     if (node.isFolder) throw new ErrnoError('EPERM');
-    if (node.nlink === 0) throw new ErrnoError('ENOENT');
+    if (node.nlink === 0 && !node.isLinkable) throw new ErrnoError('ENOENT');
     folder.entries.set(name, node);
     node.nlink++;
     node.touchStatus();
@@ -182,6 +182,15 @@ export class MemoryFilesystem implements Filesystem {
     const node = existing ?? this.#make(parent, name, S_IFREG | (mode & PERMISSION_BITS), ctx);
     const file = this.#open(node, existing === undefined ? flags & ~constants.O_TRUNC : flags);
     return { entry: this.#entry(node), file };
+  }
+
+  tmpfile(parent: number, mode: number, flags: number, ctx: CallContext): { entry: Entry; file: OpenedFile } {
+    const folder = this.#nodes.folder(parent);
+    if (folder.nlink === 0) throw new ErrnoError('ENOENT');
+    const gid = (folder.mode & S_ISGID) === 0 ? ctx.gid : folder.gid;
+    const node = this.#nodes.add(S_IFREG | (mode & PERMISSION_BITS), { uid: ctx.uid, gid });
+    node.isLinkable = true;
+    return { entry: this.#entry(node), file: this.#open(node, flags) };
   }
 
   read(ino: number, fh: number, target: Uint8Array, position: number, _ctx: CallContext): number {

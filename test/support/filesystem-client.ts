@@ -211,6 +211,13 @@ export class FilesystemClient {
     return { fh: file.fh, attributes: this.count(entry) };
   }
 
+  async tmpfile(folder: string, mode = 0o644): Promise<{ fh: number; attributes: Attributes }> {
+    const parent = await this.resolve(folder);
+    const { entry, file } = await this.filesystem.tmpfile(parent, mode, constants.O_RDWR, this.ctx);
+    this.#open.set(file.fh, entry.attributes.ino);
+    return { fh: file.fh, attributes: this.count(entry) };
+  }
+
   /** The inode that a handle is of; some inode for a handle that was never given out. */
   inodeOf(fh: number): number {
     return this.#open.get(fh) ?? ROOT;

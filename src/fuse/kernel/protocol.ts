@@ -51,6 +51,7 @@ export const Opcode = {
   RENAME2: 45,
   LSEEK: 46,
   COPY_FILE_RANGE: 47,
+  TMPFILE: 51,
 } as const;
 
 /** Bytes before the body of a request (`struct fuse_in_header`). */

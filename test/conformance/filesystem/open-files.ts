@@ -7,6 +7,35 @@ import type { Start } from './subject.ts';
 
 /** Tests of `create`, `open`, `read`, `write`, `fsync` and `release`. */
 export function openFileTests(start: Start): void {
+  describe('tmpfile', () => {
+    test('makes a file that nobody sees until it is linked', async () => {
+      const { fs } = await start();
+      await fs.mkdir('folder');
+      const { fh, attributes } = await fs.tmpfile('folder', 0o640);
+      expect(attributes).toMatchObject({ mode: constants.S_IFREG | 0o640, nlink: 0, size: 0 });
+      await fs.write(fh, 'content');
+      expect((await fs.getattr(attributes.ino, fh)).size).toBe(7);
+      expect(await fs.names('folder')).toEqual([]);
+      const folder = await fs.resolve('folder');
+      const linked = fs.count(await fs.filesystem.link(attributes.ino, folder, 'name', fs.ctx));
+      expect(linked).toMatchObject({ ino: attributes.ino, nlink: 1, size: 7 });
+      expect(await fs.readText('folder/name')).toBe('content');
+      await fs.unlink('folder/name');
+      expect((await fs.read(fh)).toString()).toBe('content');
+    });
+
+    test('in a removed folder is ENOENT, in a file ENOTDIR', async () => {
+      const { fs } = await start();
+      const { attributes } = await fs.create('file');
+      const { ino } = await fs.mkdir('folder');
+      await fs.rmdir('folder');
+      const make = (parent: number): unknown =>
+        fs.filesystem.tmpfile(parent, 0o600, constants.O_RDWR, fs.ctx);
+      expect(await outcome(() => make(ino))).toBe('ENOENT');
+      expect(await outcome(() => make(attributes.ino))).toBe('ENOTDIR');
+    });
+  });
+
   describe('create', () => {
     test('makes an empty file and opens it', async () => {
       const { fs } = await start();

@@ -34,6 +34,8 @@ export class MemoryNode {
   gid: number;
   readonly rdev: number;
   nlink = 0;
+  /** Made without a name, so that it may get one. */
+  isLinkable = false;
   atime: Timestamp;
   mtime: Timestamp;
   ctime: Timestamp;

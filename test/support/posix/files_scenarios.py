@@ -271,6 +271,24 @@ def executing(t):
 
 
 @scenario
+def tmpfile(t):
+    def action(fd):
+        os.write(fd, b'content')
+        t.note('nlink', os.fstat(fd).st_nlink)
+        t.note('mode', oct(os.fstat(fd).st_mode))
+        t.do('link', linkat, '/proc/self/fd/%d' % fd, 'linked', AT_SYMLINK_FOLLOW)
+        t.note('nlink after', os.fstat(fd).st_nlink)
+        t.do('read', get, 'linked')
+    t.do('in a folder', lambda: with_fd('d', O_TMPFILE | os.O_RDWR, action))
+    t.do('exclusive', lambda: with_fd('d', O_TMPFILE | os.O_RDWR | os.O_EXCL, lambda fd: linkat('/proc/self/fd/%d' % fd, 'not-linked', AT_SYMLINK_FOLLOW)))
+    t.do('in a file', lambda: with_fd('f', O_TMPFILE | os.O_RDWR, action))
+    t.do('in nothing', lambda: with_fd('missing', O_TMPFILE | os.O_RDWR, action))
+    t.do('read-only', lambda: with_fd('d', O_TMPFILE | os.O_RDONLY, action))
+    t.effects('changes nothing', ('.', 'd'), lambda: with_fd('d', O_TMPFILE | os.O_RDWR, lambda fd: None))
+    t.note('left', tree('.'))
+
+
+@scenario
 def direct(t):
     put('direct')
     fd = os.open('direct', os.O_RDWR | os.O_DIRECT)

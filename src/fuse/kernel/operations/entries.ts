@@ -55,7 +55,22 @@ const link: Operation<Entry> = {
   undo: forgetEntry,
 };
 
-const create: Operation<{ entry: Entry; file: OpenedFile }> = {
+interface MadeFile {
+  readonly entry: Entry;
+  readonly file: OpenedFile;
+}
+
+const encodeMade = (reply: Reply, { entry, file }: MadeFile): number => {
+  const length = writeEntry(reply, 0, entry);
+  return length + writeOpen(reply, length, file);
+};
+
+const undoMade = (filesystem: Filesystem, { entry, file }: MadeFile): void => {
+  filesystem.release(file.fh);
+  forgetEntry(filesystem, entry);
+};
+
+const create: Operation<MadeFile> = {
   name: 'CREATE',
   call: (filesystem, request, ctx) =>
     filesystem.create(
@@ -65,14 +80,16 @@ const create: Operation<{ entry: Entry; file: OpenedFile }> = {
       request.u32(0) & ~O_APPEND,
       ctx,
     ),
-  encode(reply, { entry, file }) {
-    const length = writeEntry(reply, 0, entry);
-    return length + writeOpen(reply, length, file);
-  },
-  undo(filesystem, { entry, file }) {
-    filesystem.release(file.fh);
-    forgetEntry(filesystem, entry);
-  },
+  encode: encodeMade,
+  undo: undoMade,
+};
+
+const tmpfile: Operation<MadeFile> = {
+  name: 'TMPFILE',
+  call: (filesystem, request, ctx) =>
+    filesystem.tmpfile(request.nodeid, request.u32(4) & PERMISSION_BITS, request.u32(0) & ~O_APPEND, ctx),
+  encode: encodeMade,
+  undo: undoMade,
 };
 
 const unlink: Operation<void> = {
@@ -123,6 +140,7 @@ export const entryOperations: OperationTable = {
   [Opcode.SYMLINK]: symlink,
   [Opcode.LINK]: link,
   [Opcode.CREATE]: create,
+  [Opcode.TMPFILE]: tmpfile,
   [Opcode.UNLINK]: unlink,
   [Opcode.RMDIR]: rmdir,
   [Opcode.RENAME]: rename,

@@ -30,7 +30,7 @@ export function operationFor(opcode: number): Operation | undefined {
 
 /**
  * The errno for a request without an operation. ENOSYS is an answer for good: the kernel stops asking (FLUSH, ACCESS),
- * keeps folders by itself (OPENDIR), or does without (POLL, BMAP, TMPFILE, STATX).
+ * keeps folders by itself (OPENDIR), or does without (POLL, BMAP, STATX).
  */
 export function refusal(opcode: number): number {
   // A program that tries an ioctl on a file expects this one, as from any file without it.
