@@ -13,6 +13,10 @@ const UNSAVED_SIZES = 200_000;
 /** Corrected sizes that are read when the store is opened; a server that lies more often is beyond help. */
 const CORRECTIONS_MAX = 10_000;
 
+/** What one step of making room forgets: some milliseconds of this thread. */
+const SHRINK_TREES = 16;
+const SHRINK_SIZES = 1024;
+
 /** Options of MetadataDb. */
 export interface MetadataOptions {
   readonly onWarning: (message: string) => void;
@@ -224,6 +228,24 @@ export class MetadataDb {
     });
     if (saved === true) return;
     for (const [id, size] of sizes) this.#unsaved.set(id, size);
+  }
+
+  /**
+   * Makes room inside the file when what is in it takes more than so many bytes: forgets some of what was stored first.
+   * Whether there is more to forget. The file does not shrink, but grows no further.
+   */
+  shrink(maxBytes: number): boolean {
+    const isDone = this.#use(({ db }) => {
+      const pragma = (name: string): number => Number(db.pragma(name, { simple: true }));
+      const used = (pragma('page_count') - pragma('freelist_count')) * pragma('page_size');
+      if (used <= maxBytes) return true;
+      const steps = [
+        `DELETE FROM trees WHERE rowid IN (SELECT rowid FROM trees ORDER BY rowid LIMIT ${SHRINK_TREES})`,
+        `DELETE FROM sizes WHERE id IN (SELECT id FROM sizes LIMIT ${SHRINK_SIZES})`,
+      ];
+      return steps.every((step) => db.prepare(step).run().changes === 0);
+    });
+    return isDone === false;
   }
 
   /** Closes the database; afterwards it knows nothing and keeps nothing. */

@@ -105,7 +105,13 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
   }
   const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS;
   const budget = options.budget ?? NO_BUDGET;
-  const usage = new StoreUsage({ directory, budget, busyTimeoutMs, onWarning });
+  const usage = new StoreUsage({
+    directory,
+    budget,
+    busyTimeoutMs,
+    onWarning,
+    shrinkMetadata: (maxBytes) => metadata.shrink(maxBytes),
+  });
   const makeRoom = (): boolean => usage.makeRoom();
   const metadata = new MetadataDb(join(directory, 'metadata.db'), {
     onWarning,

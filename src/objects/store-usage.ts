@@ -18,6 +18,9 @@ const PREFETCH_DISPLACES_MS = 60 * 60 * 1000;
 const PREFETCH_STEP_BYTES = 8 * 1024 * 1024;
 /** The limit is looked at when so much was stored, and at each poll. */
 const CHECK_BYTES = 256 * 1024;
+/** Trees and sizes are small: they come to this share of the limit only where it is tiny. */
+const METADATA_SHARE = 0.25;
+const SHRINK_PAUSE_MS = 1;
 const RECOUNT_EVERY_MS = 24 * 60 * 60 * 1000;
 /** Pauses between two folders: the first time, and later. */
 const FIRST_RECOUNT_PAUSE_MS = 10;
@@ -34,6 +37,8 @@ export interface StoreUsageOptions {
   /** How long to wait for another process's lock; it blocks this thread. */
   readonly busyTimeoutMs: number;
   readonly onWarning: (message: string) => void;
+  /** Forgets some trees and sizes when they take more than so many bytes; whether there is more to forget. */
+  readonly shrinkMetadata: (maxBytes: number) => boolean;
 }
 
 /** What the store takes, in bytes of disk. */
@@ -64,6 +69,7 @@ export class StoreUsage {
   #poll: NodeJS.Timeout | undefined;
   #counting: Promise<void> | undefined;
   #evicting: Promise<unknown> | undefined;
+  #shrinking: Promise<void> | undefined;
   #uncheckedBytes = 0;
 
   /** Takes the same time whatever the store holds. */
@@ -78,7 +84,10 @@ export class StoreUsage {
 
   /** Begins to watch the disk, and to count in the background what is not known. For processes that stay. */
   watch(): void {
-    this.#poll = setInterval(() => this.#check(), POLL_MS);
+    this.#poll = setInterval(() => {
+      this.#check();
+      this.#checkMetadata();
+    }, POLL_MS);
     this.#poll.unref();
     const last = this.#db.state('counted_at');
     if (this.#db.state('open') === 0 && last > Date.now() - RECOUNT_EVERY_MS) return;
@@ -152,7 +161,7 @@ export class StoreUsage {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
     clearInterval(this.#poll);
-    await Promise.all([this.#counting, this.#evicting]);
+    await Promise.all([this.#counting, this.#evicting, this.#shrinking]);
     await this.#notes.close();
     this.#db.close();
   }
@@ -178,6 +187,20 @@ export class StoreUsage {
       .finally(() => {
         this.#evicting = undefined;
       });
+  }
+
+  #checkMetadata(): void {
+    const { directory, budget, shrinkMetadata } = this.#options;
+    const most = resolveBudget(budget, readDiskSpace(directory)).limit * METADATA_SHARE;
+    if (this.#shrinking !== undefined || most === Number.POSITIVE_INFINITY) return;
+    const shrink = async (): Promise<void> => {
+      while (!this.#closing.signal.aborted && shrinkMetadata(most)) {
+        await delay(SHRINK_PAUSE_MS, undefined, { ref: false });
+      }
+    };
+    this.#shrinking = shrink().finally(() => {
+      this.#shrinking = undefined;
+    });
   }
 
   /** Counts folder by folder; a later run goes on where this one ended. */

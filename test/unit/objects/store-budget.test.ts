@@ -274,6 +274,30 @@ describe('eviction', () => {
   });
 });
 
+test('trees take at most a quarter of the limit; the first ones go', async () => {
+  const store = open(2 * MEGABYTE);
+  const treeOf = (number: number): Buffer =>
+    Buffer.from(`100644 ${number}\0${'x'.repeat(20)}`.repeat(200), 'latin1');
+  const idOfTree = (number: number): string => hashObject('tree', treeOf(number));
+  const count = 200;
+  store.putTrees(
+    Array.from({ length: count }, (_, number) => [
+      idOfTree(number),
+      { payload: treeOf(number), sizes: undefined },
+    ]),
+  );
+  const known = (): number[] =>
+    Array.from({ length: count }, (_, number) => number).filter(
+      (number) => store.tree(idOfTree(number)) !== undefined,
+    );
+  await vi.waitFor(() => expect(known().length).toBeLessThan(count / 2), { timeout: 10_000 });
+  const left = known();
+  expect(left.length).toBeGreaterThan(10);
+  // Those that were stored last.
+  expect(left.at(-1)).toBe(count - 1);
+  expect(left.at(-1)).toBe((left[0] ?? 0) + left.length - 1);
+});
+
 describe('fetching ahead', () => {
   const fetchAhead = async (store: ObjectStore, from: number, count: number) => {
     const upstream = new MemoryUpstream();
