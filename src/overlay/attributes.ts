@@ -50,6 +50,8 @@ export function setattr(
     chmodAt(dirfd, name, mode & 0o7777);
   }
   if (atime !== undefined || mtime !== undefined) utimensAt(dirfd, name, atime, mtime);
+  const partner = core.inodes.partner(inode);
+  if (partner !== undefined) core.notifier?.invalidateInode(partner.ino, -1, 0);
   return core.attributes(inode, ctx);
 }
 

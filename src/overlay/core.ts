@@ -239,6 +239,12 @@ export class OverlayCore {
         : (attributes.origin?.ino ?? upperIno(stat.ino));
     const inode = this.inodes.insert(ino, type, { parent, name, lower, upper: true });
     inode.upperIno = stat.ino;
+    if (inode.ino !== ino) {
+      // Its readers by passthrough still have the number that it shows, see split.ts.
+      inode.shownIno = ino;
+      if (this.inodes.partner(inode) === undefined) inode.shownIno = 0;
+      else this.inodes.noteLinks(inode);
+    }
     inode.isUncapable = !attributes.isCapable;
     if (type !== S_IFDIR && stat.nlink > 1) this.inodes.noteLinks(inode);
     return inode;

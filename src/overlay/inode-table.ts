@@ -226,11 +226,22 @@ export class InodeTable {
     inode.isUncapable = old.isUncapable;
     if (aliases.length > 0) inode.aliases = aliases;
     for (const { parent, name } of aliases) parent.directory?.children.set(name, inode);
-    if (this.#hardLinks.get(upperIno) === old) this.#hardLinks.set(upperIno, inode);
+    this.#hardLinks.set(upperIno, inode);
     old.parent = undefined;
     old.name = '';
     old.aliases = undefined;
     return names;
+  }
+
+  /** The other object that shows the same upper file, where that was parted from its readers and they still read. */
+  partner(inode: Inode): Inode | undefined {
+    if (inode.shownIno !== 0) {
+      const old = this.#objects.get(inode.shownIno);
+      return old?.parent === undefined && old?.upperIno === inode.upperIno ? old : undefined;
+    }
+    if (inode.parent !== undefined || inode.upperIno === 0) return undefined;
+    const other = this.#hardLinks.get(inode.upperIno);
+    return other === inode ? undefined : other;
   }
 
   /** Adds the root. */

@@ -21,8 +21,10 @@ export function partFromReaders(core: OverlayCore, inode: Inode, ctx: CallContex
     copyUpMetadata(core, inode, ctx);
     if (!inode.isMetacopy) return;
     core.upper.pin(inode);
-    for (const { parent, name } of core.inodes.replace(inode))
-      core.notifier?.invalidateEntry(parent.ino, name);
+    const names = core.inodes.replace(inode);
+    // The only name is the one by which the caller comes, and which it looks up again.
+    if (names.length > 1)
+      for (const { parent, name } of names) core.notifier?.invalidateEntry(parent.ino, name);
   }
   throw new ErrnoError('ESTALE');
 }

@@ -68,9 +68,11 @@ export function toGitFiles(seed: SeedTree): Record<string, PathSpec> {
 }
 
 /** Starts the processes. Ends them again when that fails. */
-export async function createMountFixture(options: { seed?: SeedTree } = {}): Promise<MountFixture> {
+export async function createMountFixture(
+  options: { seed?: SeedTree; settings?: Readonly<Record<string, string>> } = {},
+): Promise<MountFixture> {
   const folder = makeTestFolder();
-  const fixture = new Fixture(folder);
+  const fixture = new Fixture(folder, options.settings ?? {});
   try {
     await fixture.start(options.seed ?? lowerSeed);
     return fixture;
@@ -86,13 +88,15 @@ class Fixture implements MountFixture {
   daemonUrl = '';
   megaUrl = '';
   daemon!: ChildProcess;
+  readonly #settings: Readonly<Record<string, string>>;
   readonly #children: ChildProcess[] = [];
   readonly #mounts = new Set<Mount>();
   #log = '';
   #count = 0;
 
-  constructor(folder: string) {
+  constructor(folder: string, settings: Readonly<Record<string, string>>) {
     this.folder = folder;
+    this.#settings = settings;
   }
 
   async start(seed: SeedTree): Promise<void> {
@@ -200,6 +204,7 @@ class Fixture implements MountFixture {
       antares_cl_root: this.#path('cl'),
       antares_mount_root: this.#path('default-mounts'),
       antares_state_file: this.#path('mounts.toml'),
+      ...this.#settings,
       fuse_binding: testBinding,
     };
     return Object.entries(keys)

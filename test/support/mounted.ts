@@ -19,12 +19,15 @@ export interface Mounts {
   readonly current: readonly TestMount[];
 }
 
-/** Registers the hooks that start and end everything. */
-export function useMounts(seed?: SeedTree): Mounts {
+/** Registers the hooks that start and end everything; `settings` are keys of the daemon's configuration. */
+export function useMounts(seed?: SeedTree, settings?: Readonly<Record<string, string>>): Mounts {
   let fixture: MountFixture;
   const current: TestMount[] = [];
   beforeAll(async () => {
-    fixture = await createMountFixture(seed === undefined ? {} : { seed });
+    fixture = await createMountFixture({
+      ...(seed === undefined ? {} : { seed }),
+      ...(settings === undefined ? {} : { settings }),
+    });
   });
   afterEach(async () => {
     for (const mount of current.splice(0)) await mount.unmount();
