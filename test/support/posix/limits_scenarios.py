@@ -2,6 +2,14 @@
 import os
 from harness import *
 
+def watch(path):
+    fd = call('inotify_init1', 0)
+    try:
+        call('inotify_add_watch', fd, path.encode(), 1)
+    finally:
+        os.close(fd)
+
+
 CALLS = {
     'stat': lambda p: os.stat(p).st_size,
     'open': lambda p: os.close(os.open(p, os.O_RDONLY)),
@@ -31,7 +39,7 @@ CALLS = {
     'mknod': lambda p: os.mknod(p),
     'exchange': lambda p: renameat2('f', p, 2),
     'symlink with long target': lambda p: os.symlink(p, 'long-target-' + str(len(p))),
-    'inotify': lambda p: call('inotify_add_watch', call('inotify_init1', 0), p.encode(), 1) and None,
+    'inotify': lambda p: watch(p),
     'chroot': lambda p: os.chroot(p),
 }
 
