@@ -50,11 +50,15 @@ export class FuseNativeMissing extends Error {
 
 let addon: FuseNativeAddon | undefined;
 
-/** Loads the package's native half. Throws FuseNativeMissing, whose message tells what to do. */
-export function loadFuseNative(): FuseNativeAddon {
-  if (addon !== undefined) return addon;
+/**
+ * Loads the package's native half. Throws FuseNativeMissing, whose message tells what to do.
+ *
+ * @param from URL of the file from which the package is looked for
+ */
+export function loadFuseNative(from: string = import.meta.url): FuseNativeAddon {
+  if (addon !== undefined && from === import.meta.url) return addon;
   try {
-    const require = createRequire(import.meta.url);
+    const require = createRequire(from);
     const home = dirname(require.resolve('fuse-native/package.json'));
     const { version } = require('fuse-native/package.json') as { version: string };
     if (version !== FUSE_NATIVE_VERSION) throw new Error(`version ${version} is not ${FUSE_NATIVE_VERSION}`);
