@@ -105,7 +105,7 @@ export async function fetchPack(options: FetchPackOptions): Promise<void> {
     });
     signal?.throwIfAborted();
     if (isSilent) throw new GitError('failed', `git fetch said nothing for ${SILENCE_TIMEOUT_MS / 1000} s`);
-    if (code !== 0) throw new GitError('failed', `git fetch failed: ${lastLineOf(git.errorText())}`);
+    if (code !== 0) throw new GitError('failed', `git fetch failed: ${reasonOf(git.errorText())}`);
   } finally {
     clearInterval(watch);
     signal?.removeEventListener('abort', onAbort);
@@ -127,7 +127,8 @@ function environmentOf(authorization: string | undefined): Record<string, string
   };
 }
 
-function lastLineOf(text: string): string {
+/** The line that says what went wrong: what follows it are consequences. */
+function reasonOf(text: string): string {
   const lines = text.split(/[\r\n]+/u).filter((line) => line !== '');
-  return lines.findLast((line) => line.startsWith('fatal: ')) ?? lines.at(-1) ?? 'it said nothing';
+  return lines.find((line) => /^(?:error|fatal): /u.test(line)) ?? lines.at(-1) ?? 'it said nothing';
 }

@@ -198,3 +198,38 @@ test('a server that is away, and objects that it lost, are failures', async () =
   expect(away.code).toBe(1);
   expect(away.stderr).toContain('prefetching ended early');
 });
+
+test('a store with a limit takes no more than it can hold, and says so', async () => {
+  await stage.succeed('umount', point);
+  await stage.end(stage.daemon()?.pid ?? 0, 'SIGTERM');
+  stage.configure({ base_url: served.proxy.url, store_limit: '1MB' });
+  await stage.succeed('mount', '/', point);
+  const { code, stderr } = await stage.scorpio('prefetch', `${point}/src`);
+  expect(code).toBe(1);
+  expect(stderr).toContain('the local store has no room for more that is fetched ahead');
+  expect(stderr).toContain('raise store_limit');
+});
+
+test('a schedule fetches what it names for the mounts that show it, and tells', async () => {
+  await stage.succeed('umount', point);
+  await stage.end(stage.daemon()?.pid ?? 0, 'SIGTERM');
+  stage.configure({
+    base_url: served.proxy.url,
+    prefetch_paths: '/docs/**/*.md, /src/lib/',
+    prefetch_interval_secs: 1,
+  });
+  await stage.succeed('mount', '/', point);
+  const { address = '' } = stage.daemon() ?? {};
+  for (;;) {
+    const health = (await (await fetch(`http://${address}/health`)).json()) as {
+      prefetch: { interval_secs: number; last_run: { fetched: number; error: string | null } | null };
+    };
+    expect(health.prefetch.interval_secs).toBe(1);
+    if ((health.prefetch.last_run?.fetched ?? 0) > 0) {
+      expect(health.prefetch.last_run).toMatchObject({ fetched: 3, error: null });
+      break;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  expect(stored()).toHaveLength(3);
+});

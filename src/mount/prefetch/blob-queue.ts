@@ -1,5 +1,6 @@
 // Fetches the contents that a prefetch finds: in batches, a few at once, and none twice.
 import { closeSync, fstatSync } from 'node:fs';
+import { footprint } from '../../objects/disk-budget.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
 import type { SubtreePack } from '../../objects/subtree-pack.ts';
 import { ErrnoError } from '../../util/errno.ts';
@@ -13,6 +14,9 @@ const BATCH_BLOBS = 1000;
 const BATCH_BYTES = 256 * 1024 * 1024;
 /** Batches under way at once: more would only keep more ids in memory. */
 const PARALLEL_BATCHES = 2;
+
+/** What a blob counts as whose size nobody told. */
+const UNKNOWN_BLOB_BYTES = 64 * 1024;
 
 /** A blob that is wanted. */
 interface Wanted {
@@ -41,6 +45,8 @@ export class BlobQueue {
   #openBytes = 0;
   /** The batches under way. */
   readonly #running = new Map<ReadonlyMap<ObjectId, Wanted>, Promise<void>>();
+  /** Bytes of disk that batches under way may take. */
+  #reserved = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: BlobQueueOptions) {
@@ -105,15 +111,44 @@ export class BlobQueue {
   }
 
   async #fetch(batch: ReadonlyMap<ObjectId, Wanted>): Promise<void> {
-    const { objects, tally, dryRun, signal, pack } = this.#options;
     await this.#learnSizes(batch);
-    if (dryRun) return;
-    const onBlob = (id: ObjectId, size: number): void => this.#arrived(batch, id, size);
+    if (this.#options.dryRun) return;
     const ids = [...batch.keys()];
+    while (ids.length > 0) {
+      const { fitting, bytes } = this.#takeFitting(batch, ids);
+      if (fitting.length === 0) throw storeFull();
+      this.#reserved += bytes;
+      try {
+        await this.#fetchSome(batch, fitting);
+      } finally {
+        this.#reserved -= bytes;
+      }
+    }
+  }
+
+  /** Takes from the front what the store has room for, beside what is on its way. */
+  #takeFitting(
+    batch: ReadonlyMap<ObjectId, Wanted>,
+    ids: ObjectId[],
+  ): { readonly fitting: readonly ObjectId[]; readonly bytes: number } {
+    const room = this.#options.objects.prefetchRoom() - this.#reserved;
+    let bytes = 0;
+    let count = 0;
+    for (const id of ids) {
+      const more = footprint(batch.get(id)?.size ?? UNKNOWN_BLOB_BYTES);
+      if (bytes + more > room) break;
+      bytes += more;
+      count++;
+    }
+    return { fitting: ids.splice(0, count), bytes };
+  }
+
+  async #fetchSome(batch: ReadonlyMap<ObjectId, Wanted>, ids: readonly ObjectId[]): Promise<void> {
+    const { objects, tally, signal, pack } = this.#options;
+    const onBlob = (id: ObjectId, size: number): void => this.#arrived(batch, id, size);
     const taken = new Set<ObjectId>();
     const fromPack = pack();
-    const bytes = [...batch.values()].reduce((sum, { size = 0 }) => sum + size, 0);
-    if (fromPack !== undefined && bytes <= objects.prefetchRoom()) {
+    if (fromPack !== undefined) {
       const onTaken = (id: ObjectId, size: number): void => {
         taken.add(id);
         tally.bytes += size;
@@ -135,7 +170,10 @@ export class BlobQueue {
     for (const [id, error] of failed) this.#failed(batch.get(id) as Wanted, error);
     if (leftOut > 0) throw storeFull();
     // On its way for somebody else, or here by now.
-    for (const [id, wanted] of batch) if (wanted.files > 0) await this.#join(batch, id, wanted);
+    for (const id of rest) {
+      const wanted = batch.get(id) as Wanted;
+      if (wanted.files > 0) await this.#join(batch, id, wanted);
+    }
   }
 
   async #join(batch: ReadonlyMap<ObjectId, Wanted>, id: ObjectId, wanted: Wanted): Promise<void> {
