@@ -24,6 +24,7 @@ import { UpperOverlay } from '../support/upper-overlay.ts';
 
 const DEFAULT_RUNS = 40;
 const MAX_OPERATIONS = 60;
+const RANDOM_TIMEOUT_MS = 300_000;
 
 /** How a lower and an upper folder are mounted over each other. */
 interface Mounter {
@@ -218,21 +219,29 @@ async function compareTheirs(
 describe.skipIf(obstacle.kernel !== undefined)(`the kernel's overlayfs${because(obstacle.kernel)}`, () => {
   test('sees what this program wrote', () => compareOurs(RICH, KERNEL));
 
-  test('sees what this program wrote in random operations', async () => {
-    const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
-      compareOurs(operations, KERNEL),
-    );
-    await fc.assert(property, modelParameters(DEFAULT_RUNS));
-  });
+  test(
+    'sees what this program wrote in random operations',
+    async () => {
+      const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
+        compareOurs(operations, KERNEL),
+      );
+      await fc.assert(property, modelParameters(DEFAULT_RUNS));
+    },
+    RANDOM_TIMEOUT_MS,
+  );
 
   test('is understood', () => compareTheirs(RICH, KERNEL));
 
-  test('is understood after random operations', async () => {
-    const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
-      compareTheirs(operations, KERNEL),
-    );
-    await fc.assert(property, modelParameters(DEFAULT_RUNS));
-  });
+  test(
+    'is understood after random operations',
+    async () => {
+      const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
+        compareTheirs(operations, KERNEL),
+      );
+      await fc.assert(property, modelParameters(DEFAULT_RUNS));
+    },
+    RANDOM_TIMEOUT_MS,
+  );
 });
 
 /** What fuse-overlayfs shows as well as it stores: it counts links and keeps times otherwise. */
@@ -248,12 +257,16 @@ describe.skipIf(obstacle.fuse !== undefined)(`fuse-overlayfs${because(obstacle.f
 
   test('is understood', () => compareTheirs(RICH, FUSE_OVERLAYFS, options));
 
-  test('is understood after random operations', async () => {
-    const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
-      compareTheirs(operations, FUSE_OVERLAYFS, options),
-    );
-    await fc.assert(property, modelParameters(DEFAULT_RUNS / 2));
-  });
+  test(
+    'is understood after random operations',
+    async () => {
+      const property = fc.asyncProperty(operationSequences(MAX_OPERATIONS), (operations) =>
+        compareTheirs(operations, FUSE_OVERLAYFS, options),
+      );
+      await fc.assert(property, modelParameters(DEFAULT_RUNS / 2));
+    },
+    RANDOM_TIMEOUT_MS,
+  );
 });
 
 /** Turns the attributes of root into those that an ordinary user writes. Symlinks carry none of those. */
