@@ -23,7 +23,7 @@ export class Pursuit {
   /** Files of the last window. */
   #files = 0;
   /** Files of the last two windows. */
-  #foreseen: Set<ObjectId>[] = [];
+  #foreseen: ReadonlyMap<ObjectId, number>[] = [];
   /** Since it began: files that were opened as foreseen, and others that had to be waited for. */
   #hits = 0;
   #misses = 0;
@@ -52,7 +52,7 @@ export class Pursuit {
   opened(id: ObjectId, missed: boolean): void {
     this.#lastOpenMs = performance.now();
     if (this.#places === undefined) return;
-    if (this.#foreseen.some((ids) => ids.has(id))) this.#hits++;
+    if (this.#foreseen.some((files) => files.has(id))) this.#hits++;
     else if (missed) this.#misses++;
     if (this.#misses > Math.max(MAX_MISSES, this.#hits)) this.end();
     else if (this.#flight === undefined && this.#isKeepingUp()) this.#run();
@@ -86,19 +86,21 @@ export class Pursuit {
   }
 
   #run(): void {
-    const ids = this.#places === undefined ? [] : this.#chooseNext(this.#places);
-    if (ids.length === 0) {
+    const files = this.#places === undefined ? undefined : this.#chooseNext(this.#places);
+    if (files === undefined || files.size === 0) {
       this.end();
       return;
     }
     const flight = new AbortController();
     this.#flight = flight;
-    this.#files = ids.length;
-    this.#foreseen = [new Set(ids), ...this.#foreseen.slice(0, 1)];
+    this.#files = files.size;
+    this.#foreseen = [files, ...this.#foreseen.slice(0, 1)];
     this.#hits = 0;
     this.#misses = 0;
     this.#windowFiles = Math.min(MAX_WINDOW_FILES, this.#windowFiles * 4);
-    this.#objects.prefetchBlobs(ids, { priority: 'prefetch', signal: flight.signal }).then(
+    const sizeOf = (id: ObjectId): number | undefined => files.get(id);
+    const request = { priority: 'prefetch', signal: flight.signal, sizeOf } as const;
+    this.#objects.prefetchBlobs([...files.keys()], request).then(
       () => {
         if (this.#flight !== flight) return;
         this.#flight = undefined;
@@ -111,19 +113,20 @@ export class Pursuit {
     );
   }
 
-  #chooseNext(places: Iterator<Place>): ObjectId[] {
-    const ids: ObjectId[] = [];
+  /** Ids and sizes of the files of the next window. */
+  #chooseNext(places: Iterator<Place>): Map<ObjectId, number> {
+    const files = new Map<ObjectId, number>();
     let bytes = 0;
     for (let looks = 0; looks < MAX_LOOKS; looks++) {
-      if (ids.length >= this.#windowFiles || bytes >= MAX_WINDOW_BYTES) break;
+      if (files.size >= this.#windowFiles || bytes >= MAX_WINDOW_BYTES) break;
       const next = places.next();
       if (next.done === true) break;
       const { table, index } = next.value;
       const size = table.isBlob(index) ? table.size(index) : undefined;
       if (size === undefined || size > MAX_FILE_BYTES) continue;
-      ids.push(table.id(index));
+      files.set(table.id(index), size);
       bytes += size;
     }
-    return ids;
+    return files;
   }
 }

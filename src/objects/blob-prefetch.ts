@@ -3,6 +3,7 @@ import type { BlobSink, Upstream, UpstreamRequest } from '../upstream/upstream.t
 import { orTimeout } from '../util/or-timeout.ts';
 import type { ObjectId } from '../util/types.ts';
 import type { BlobWriter } from './blob-writer.ts';
+import type { BlobsAheadRequest } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
 
 /** How long nothing of a blob may arrive before somebody who needs it fetches it alone. */
@@ -59,7 +60,7 @@ export class BlobPrefetch {
   async fetch(
     ids: readonly ObjectId[],
     isUnderWay: (id: ObjectId) => boolean,
-    request: UpstreamRequest,
+    { sizeOf, ...request }: BlobsAheadRequest,
     observer: PrefetchObserver = {},
   ): Promise<PrefetchResult> {
     const wanted = [...new Set(ids)].filter(
@@ -72,7 +73,7 @@ export class BlobPrefetch {
       failed: new Map<ObjectId, Error>(),
     };
     while (wanted.length > 0) {
-      const batch = this.#takeFitting(wanted);
+      const batch = this.#takeFitting(wanted, sizeOf);
       if (batch.length === 0) {
         result.leftOut = wanted.length;
         break;
@@ -83,12 +84,12 @@ export class BlobPrefetch {
   }
 
   /** Takes from the front what the store has room for. */
-  #takeFitting(wanted: ObjectId[]): ObjectId[] {
+  #takeFitting(wanted: ObjectId[], sizeOf: BlobsAheadRequest['sizeOf']): ObjectId[] {
     const room = this.#store.prefetchRoom();
     if (room === Number.POSITIVE_INFINITY) return wanted.splice(0);
     let bytes = 0;
     const last = wanted.findIndex((id) => {
-      bytes += Math.max(LEAST_BLOB_BYTES, this.#store.size(id) ?? UNKNOWN_BLOB_BYTES);
+      bytes += Math.max(LEAST_BLOB_BYTES, sizeOf?.(id) ?? this.#store.size(id) ?? UNKNOWN_BLOB_BYTES);
       return bytes > room;
     });
     return wanted.splice(0, last < 0 ? wanted.length : last);

@@ -9,7 +9,7 @@ import { EMPTY_BLOB_ID, EMPTY_TREE_ID } from '../util/git-hash.ts';
 import { SingleFlight } from '../util/single-flight.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import { BlobPrefetch, type PrefetchObserver, type PrefetchResult } from './blob-prefetch.ts';
-import type { ObjectSource } from './object-source.ts';
+import type { BlobsAheadRequest, ObjectSource } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
 import { SizeLoader } from './size-loader.ts';
 import { SubtreePack } from './subtree-pack.ts';
@@ -47,7 +47,7 @@ export interface LazyObjects extends ObjectSource, AsyncDisposable {
    */
   prefetchBlobs(
     ids: readonly ObjectId[],
-    request?: UpstreamRequest,
+    request?: BlobsAheadRequest,
     observer?: PrefetchObserver,
   ): Promise<PrefetchResult>;
   /** Whether the store has a blob; opening it may still find it damaged. */
@@ -188,11 +188,13 @@ class StoredObjects implements LazyObjects {
 
   prefetchBlobs(
     ids: readonly ObjectId[],
-    request: UpstreamRequest = {},
+    request: BlobsAheadRequest = {},
     observer: PrefetchObserver = {},
   ): Promise<PrefetchResult> {
     const isUnderWay = (id: ObjectId): boolean => this.#blobsUnderWay.has(id);
-    return this.#ahead(request, (linked) => this.#prefetch.fetch(ids, isUnderWay, linked, observer));
+    return this.#ahead(request, (linked) =>
+      this.#prefetch.fetch(ids, isUnderWay, { ...request, ...linked }, observer),
+    );
   }
 
   hasBlob(id: ObjectId): boolean {

@@ -3,6 +3,12 @@ import type { SizedTree } from '../git/sized-tree.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import type { TreeLocation, UpstreamRequest, WantedTree } from '../upstream/upstream.ts';
 
+/** Options of fetching blobs ahead. */
+export interface BlobsAheadRequest extends UpstreamRequest {
+  /** Sizes in bytes that the caller knows, by which the store tells how many it has room for. */
+  readonly sizeOf?: (id: ObjectId) => number | undefined;
+}
+
 /**
  * Git objects, from the local store where it has them (then as a value, without waiting), else fetched once however
  * many ask, verified and kept. Rejects with UpstreamError, or ErrnoError for the local disk (ENOSPC). That something
@@ -45,5 +51,5 @@ export interface ObjectSource {
    * Fetches blobs ahead of need, as many in a request as the upstream allows. Rejects when the upstream fails as a
    * whole; a single blob that cannot be had is left to whoever opens it.
    */
-  prefetchBlobs(ids: readonly ObjectId[], request?: UpstreamRequest): Promise<unknown>;
+  prefetchBlobs(ids: readonly ObjectId[], request?: BlobsAheadRequest): Promise<unknown>;
 }

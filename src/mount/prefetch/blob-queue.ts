@@ -164,7 +164,7 @@ export class BlobQueue {
     };
     const { failed, leftOut } = await objects.prefetchBlobs(
       rest,
-      { signal, priority: 'prefetch' },
+      { signal, priority: 'prefetch', sizeOf: (id) => batch.get(id)?.size },
       { onBytes, onBlob },
     );
     for (const [id, error] of failed) this.#failed(batch.get(id) as Wanted, error);
