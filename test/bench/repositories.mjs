@@ -55,6 +55,27 @@ function* namesOfOneBlob(count) {
   }
 }
 
+/** Three shapes: many folders of `width` files, one folder of a tenth of all, and folders inside each other. */
+function* shapes(count, width) {
+  const DEPTH = 200;
+  const CONTENTS = 1000;
+  for (let mark = 1; mark <= CONTENTS; mark++) {
+    const text = `content ${mark}\n`;
+    yield `blob\nmark :${mark}\ndata ${text.length}\n${text}\n`;
+  }
+  yield* oneCommit(
+    (function* () {
+      const line = (index, path) => `M 100644 :${1 + (index % CONTENTS)} ${path}\n`;
+      const names = (folder, length, first) =>
+        Array.from({ length }, (_, at) => line(first + at, `${folder}/file-number-${at}.txt`)).join('');
+      // The first content differs, so that no two folders are the same tree.
+      for (let at = 0; at * width < count; at++) yield names(`wide/folder-${at}`, width, at * 7);
+      yield names('large', count / 10, 0);
+      yield line(0, `${'deep/'.repeat(DEPTH)}file.txt`);
+    })(),
+  );
+}
+
 function* largeFile(size) {
   yield `M 100644 inline large.bin\ndata ${size}\n`;
   const piece = noise(LARGE_PIECE_BYTES);
@@ -89,6 +110,13 @@ export async function makeSmallFiles(directory, count) {
 /** As `makeSmallFiles`, but all files have the same content: up to a million of them, within seconds. */
 export async function makeManyNames(directory, count) {
   await importStream(directory, manyNames(count));
+  return { directory, count };
+}
+
+/** A repository of `count` files in folders of a thousand, a tenth more in one folder, and a deep one. */
+export async function makeShapes(directory, count) {
+  const WIDTH = 1000;
+  await importStream(directory, shapes(count, WIDTH));
   return { directory, count };
 }
 

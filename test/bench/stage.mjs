@@ -5,7 +5,7 @@ import { performance } from 'node:perf_hooks';
 import { startServer } from './daemon.mjs';
 import { abortAt, abortBelow, detachBelow } from './mounts.mjs';
 import { killAll, killCommands, runCommand, Service } from './processes.mjs';
-import { makeFromFiles, makeLargeFile, makeManyNames, makeSmallFiles } from './repositories.mjs';
+import { makeFromFiles, makeLargeFile, makeManyNames, makeShapes, makeSmallFiles } from './repositories.mjs';
 
 const clientScript = join(import.meta.dirname, 'client.mjs');
 const mapScript = join(import.meta.dirname, 'map-file.py');
@@ -93,6 +93,18 @@ export class Stage {
   /** A repository of `count` names of one small file. */
   manyNames(count) {
     return this.#repository(`${count} names`, (directory) => makeManyNames(directory, count));
+  }
+
+  /** A repository of `count` files in wide folders, and some in a large and in a deep one. */
+  shapes(count) {
+    return this.#repository(`${count} files in folders of all shapes`, (directory) =>
+      makeShapes(directory, count),
+    );
+  }
+
+  /** Forgets the kernel's names and attributes, but not the content of files, where that is allowed. */
+  dropNames() {
+    if (this.canDropCaches) writeFileSync('/proc/sys/vm/drop_caches', '2');
   }
 
   /** A repository of one large file. */
