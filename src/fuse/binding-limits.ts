@@ -18,6 +18,7 @@ export type FuseNativeLimit =
   | 'rename-flags'
   | 'fallocate'
   | 'seek-hole'
+  | 'tmpfile'
   | 'removed-folder'
   | 'rename-over-open'
   | 'hard-link-cache'
@@ -50,6 +51,7 @@ export const FUSE_NATIVE_LIMITS: readonly (BindingLimit & { readonly name: FuseN
   { name: 'rename-flags', text: 'renameat2(2) with RENAME_NOREPLACE or RENAME_EXCHANGE is EINVAL.' },
   { name: 'fallocate', text: 'fallocate(2) is EOPNOTSUPP.' },
   { name: 'seek-hole', text: 'SEEK_DATA and SEEK_HOLE see a file as one piece without holes.' },
+  { name: 'tmpfile', text: 'open(2) with O_TMPFILE is EOPNOTSUPP.' },
   {
     name: 'removed-folder',
     text: 'A folder that was removed while it is open, and a removed open file whose folder was removed too, are ENOENT.',
@@ -76,7 +78,7 @@ export const FUSE_NATIVE_LIMITS: readonly (BindingLimit & { readonly name: FuseN
   },
   {
     name: 'invalidation',
-    text: 'The kernel cannot be told of changes that do not come through the mount: a name shows them after up to a second.',
+    text: 'The kernel cannot be told of changes that do not come through the mount: a name shows them after up to a second. Nor can it be told to forget, so a mount that was walked may keep more in memory than the allowance.',
   },
   {
     name: 'thread-memory',

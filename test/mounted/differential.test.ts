@@ -78,6 +78,7 @@ const NEEDS: Readonly<Record<string, readonly FuseNativeLimit[]>> = {
   fallocate_modes: ['fallocate'],
   set_id_own: ['fallocate'],
   holes: ['fallocate', 'seek-hole'],
+  tmpfile: ['tmpfile'],
   root_chown: ['empty-chown', 'attribute-cache'],
   root_set_id_clearing: ['caller', 'fallocate'],
   root_sticky: ['caller'],

@@ -22,6 +22,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { lacks } from '../support/binding.ts';
 import { expectBytes } from '../support/filesystem-assertions.ts';
 import { isRoot, useMounts } from '../support/mounted.ts';
 import { randomBytes } from '../support/random.ts';
@@ -62,7 +63,7 @@ function readAll(fd: number): Buffer {
   }
 }
 
-describe.runIf(isRoot)('with passthrough', () => {
+describe.runIf(isRoot && !lacks('attribute-cache'))('with passthrough', () => {
   const mounts = useMounts(seed, { open_requests: 'always' });
 
   test('reads a large file of the repository, and says that it can', async ({ skip }) => {

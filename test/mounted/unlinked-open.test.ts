@@ -91,7 +91,7 @@ test.skipIf(lacks('removed-folder'))(
   },
 );
 
-test('a temporary file without a name works, and may get one', async () => {
+test.skipIf(lacks('tmpfile'))('a temporary file without a name works, and may get one', async () => {
   const root = await mounts.fresh();
   const code = `
 fd = os.open(sys.argv[1] + '/docs', os.O_TMPFILE | os.O_RDWR, 0o600)
