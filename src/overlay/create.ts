@@ -27,7 +27,13 @@ import type { UpperPlace } from './upper.ts';
 
 const { S_IFMT, S_IFCHR, S_IFDIR } = constants;
 const S_ISGID = 0o2000;
+/** Bits that come after the owner: for a moment they would be those of this process. */
+const SPECIAL_BITS = 0o7000;
 const NAME_MAX = 255;
+const OWN_UID = process.geteuid?.() ?? 0;
+const OWN_GID = process.getegid?.() ?? 0;
+const UMASK = process.umask(0o077);
+process.umask(UMASK);
 
 /** mknod(2). A character device 0:0 would be a whiteout, and is refused with EPERM. */
 export function mknod(
@@ -114,14 +120,20 @@ export function makeObject(
   const isDirectory = (mode & S_IFMT) === S_IFDIR;
   const overLower = core.hasLower(parent, name, ctx);
   const parentFd = copyUpDirectory(core, parent);
-  const inWork = isHidden(parent, parentFd, name) || (isDirectory && overLower) || isOciName(name);
+  const wanted = dress(statAt(parentFd, ''), mode, ctx);
+  const inWork =
+    isHidden(parent, parentFd, name) ||
+    (isDirectory && overLower) ||
+    isOciName(name) ||
+    // What has yet to be given its owner or its mode is not to be found without them, not after a crash either.
+    !isMadeReady(core, wanted);
   const dirfd = inWork ? upper.workFd : parentFd;
   const at = inWork ? upper.temporaryName() : name;
   try {
     // Set-id bits come after the owner: for a moment they would be those of this process.
     make(dirfd, at, mode & 0o777);
     if (inWork) upper.giveName({ dirfd, name: at }, parentFd, name);
-    const stat = adopt(core, dirfd, at, parentFd, mode, ctx);
+    const stat = claim(core, { dirfd, name: at }, wanted, wanted.mode);
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
     if (inWork) upper.publish(at, parentFd, name, isDirectory);
     return core.created(parent, name, stat);
@@ -164,31 +176,50 @@ function isHidden(parent: Inode, parentFd: number, name: string): boolean {
   throw new ErrnoError('EEXIST');
 }
 
-/** Gives a new object its owner (the caller, or the folder's group) and its mode. */
-function adopt(
-  core: OverlayCore,
-  dirfd: number,
-  name: string,
-  parentFd: number,
-  mode: number,
-  ctx: CallContext,
-): Stat {
-  const folder = statAt(parentFd, '');
+/** Owner and mode of a new object: they are the caller's, or follow from the folder. */
+interface Dress extends Owner {
+  readonly mode: number;
+  /** Whether the group, and a folder's set-group-id bit, come from the folder. */
+  readonly inherits: boolean;
+}
+
+function dress(folder: Stat, mode: number, ctx: CallContext): Dress {
   const inherits = (folder.mode & S_ISGID) !== 0;
-  const bits = inherits && (mode & S_IFMT) === S_IFDIR ? mode | S_ISGID : mode;
-  const owner = { uid: ctx.uid, gid: inherits ? folder.gid : ctx.gid };
-  return claim(core, { dirfd, name }, owner, bits);
+  const isFolder = (mode & S_IFMT) === S_IFDIR;
+  return {
+    uid: ctx.uid,
+    gid: inherits ? folder.gid : ctx.gid,
+    mode: inherits && isFolder ? mode | S_ISGID : mode,
+    inherits,
+  };
+}
+
+/** Whether an object made in the folder has its owner and mode from the first moment on. */
+function isMadeReady(core: OverlayCore, { uid, gid, mode, inherits }: Dress): boolean {
+  const isOwn = uid === OWN_UID && (inherits || gid === OWN_GID);
+  if (core.mayChown && !isOwn) return false;
+  const given = inherits && (mode & S_IFMT) === S_IFDIR ? S_ISGID : 0;
+  return (mode & S_IFMT) === constants.S_IFLNK || (mode & ~given & (SPECIAL_BITS | UMASK)) === 0;
 }
 
 /** Gives a new object its owner and its mode, where it has them not yet. */
 function claim(core: OverlayCore, { dirfd, name }: UpperPlace, { uid, gid }: Owner, mode: number): Stat {
   const made = statAt(dirfd, name);
-  const isForeign = core.mayChown && (made.uid !== uid || made.gid !== gid);
-  if (isForeign) chownAt(dirfd, name, uid, gid);
+  const isForeign = made.gid !== gid || (core.mayChown && made.uid !== uid);
+  if (isForeign) giveAway(core, { dirfd, name }, { uid, gid });
   // The kernel has masked the mode already; the mask of this process must not count.
   const isMasked = (mode & S_IFMT) !== constants.S_IFLNK && (made.mode & 0o7777) !== (mode & 0o7777);
   if (isMasked) chmodAt(dirfd, name, mode & 0o7777);
   return isForeign || isMasked ? statAt(dirfd, name) : made;
+}
+
+/** Somebody without privileges keeps what is new, but may give it to a group of theirs. */
+function giveAway(core: OverlayCore, { dirfd, name }: UpperPlace, { uid, gid }: Owner): void {
+  try {
+    chownAt(dirfd, name, core.mayChown ? uid : -1, gid);
+  } catch (error) {
+    if (core.mayChown || !(error instanceof ErrnoError && error.code === 'EPERM')) throw error;
+  }
 }
 
 function discardNew(dirfd: number, name: string, isDirectory: boolean): void {
