@@ -79,7 +79,7 @@ describe.each([
 ])('%s', (_, canPrune) => {
   beforeEach(() => start(canPrune));
 
-  test(
+  test.skipIf(lacks('invalidation'))(
     'it forgets what was walked, and no more than the allowance is known',
     { timeout: 60_000 },
     async () => {
