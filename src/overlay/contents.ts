@@ -71,7 +71,7 @@ export class Contents {
     }
     const { version } = inode;
     const lower = inode.lower as LayerEntry;
-    return chain(this.#core.layer.open(lower, ctx), (fd) => {
+    return chain(this.#fetch(inode, lower, ctx), (fd) => {
       // While it was fetched, another call opened it, or wrote to the file.
       if (inode.version !== version || inode.content?.version === version) {
         closeFd(fd);
@@ -80,6 +80,24 @@ export class Contents {
       this.#checkSize(inode, lower, fd);
       return this.keep(inode, fd, false);
     });
+  }
+
+  /** Opens the lower layer's file; the inode stays in memory while that has to be waited for. */
+  #fetch(inode: Inode, lower: LayerEntry, ctx: CallContext): Awaitable<number> {
+    const fd = this.#core.layer.open(lower, ctx);
+    if (!(fd instanceof Promise)) return fd;
+    inode.handles++;
+    return fd.then(
+      (arrived) => {
+        inode.handles--;
+        return arrived;
+      },
+      (error: unknown) => {
+        inode.handles--;
+        this.#core.dropIfUnused(inode);
+        throw error;
+      },
+    );
   }
 
   /** The content for writing, in the upper layer; suspends the operation while it is copied there. */

@@ -138,6 +138,30 @@ describe('without handles', () => {
     expect(await readBare(ino)).toBe('');
   });
 
+  test('a file that is fetched for a read stays known, also where the kernel gives references back', async () => {
+    let arrived!: () => void;
+    const arrival = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    overlay = new UpperOverlay(seed, {
+      notifier: kernel,
+      wrap: (layer) => ({
+        ...layer,
+        open: async (entry, request) => {
+          await arrival;
+          return layer.open(entry, request);
+        },
+      }),
+    });
+    const { ino } = await overlay.fs.stat('file');
+    await overlay.fs.stat('file');
+    const reading = readBare(ino);
+    // One of several references: what nothing else needs of the file is let go of then.
+    overlay.fs.filesystem.forget(ino, 1);
+    arrived();
+    expect(await reading).toBe('lower');
+  });
+
   test('a write by somebody without privileges takes set-id bits away', async () => {
     overlay = new UpperOverlay(seed, { notifier: kernel });
     const { filesystem, ctx } = overlay.fs;

@@ -1,5 +1,5 @@
 // A session over a socket that keeps message boundaries, as the device does: the test plays the kernel.
-import { closeSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { CallContext, Entry, Filesystem } from '../../../../src/fuse/filesystem.ts';
@@ -24,6 +24,7 @@ let device: number;
 let session: Session;
 let faults: [string, unknown][];
 let ready: number;
+let features: unknown;
 let end: { error?: Error } | undefined;
 let filesystem: Partial<Filesystem>;
 
@@ -36,7 +37,10 @@ beforeEach(() => {
   end = undefined;
   filesystem = { negativeTtl: 0, attributesTtl: 1 };
   session = new Session(device, filesystem as Filesystem, {
-    onReady: () => ready++,
+    onReady: (settled) => {
+      ready++;
+      features = settled;
+    },
     onEnd: (error) => {
       end = error ? { error } : {};
     },
@@ -116,6 +120,65 @@ describe('a session', () => {
     expect(ready).toBe(1);
     send(Opcode.INIT, 4n, uint32(7, 31, 65_536, 0, 0));
     expect((await replies(1))[0]!.body.readUInt32LE(12)).toBe(0);
+  });
+
+  it('takes what the kernel offers for opening files: all that the mount wants, and no more', async () => {
+    const offer = uint32(7, 40, 65_536, 0xffff_ffff, 0xffff_ffff);
+    send(Opcode.INIT, 2n, offer);
+    const [reply] = await replies(1);
+    const flags = reply!.body.readUInt32LE(12);
+    // No ATOMIC_O_TRUNC (3); NO_OPEN_SUPPORT (17) and HANDLE_KILLPRIV_V2 (28).
+    expect([3, 17, 28].map((bit) => (flags >>> bit) & 1)).toEqual([0, 1, 1]);
+    const mayPass = process.getuid?.() === 0;
+    expect(features).toEqual({ mayOmitOpen: true, passthrough: mayPass });
+    // The second word: PASSTHROUGH alone, with the first word's INIT_EXT (30), and how deep files may lie.
+    expect((flags >>> 30) & 1).toBe(mayPass ? 1 : 0);
+    expect([32, 36].map((at) => reply!.body.readUInt32LE(at))).toEqual(mayPass ? [0x20, 1] : [0, 0]);
+  });
+
+  it('hands on what a write and a change of size are to do besides', async () => {
+    const seen: unknown[] = [];
+    filesystem.write = (ino, fh, data, position, options) => {
+      seen.push([ino, fh, data.toString(), position, options]);
+      return data.length;
+    };
+    filesystem.setattr = (_ino, changes) => {
+      seen.push(changes);
+      return entry.attributes;
+    };
+    const write = (flags: number, writeFlags: number): void =>
+      send(
+        Opcode.WRITE,
+        2n,
+        Buffer.concat([uint64(0, 7), uint32(2, writeFlags, 0, 0, flags, 0), Buffer.from('ab')]),
+        9,
+      );
+    write(0, 0);
+    write(constants.O_DSYNC, 4);
+    write(constants.O_SYNC, 0);
+    // FATTR_SIZE, FATTR_FH without a handle, FATTR_KILL_SUIDGID.
+    send(Opcode.SETATTR, 4n, Buffer.concat([uint32(0x848, 0), uint64(0, 5), Buffer.alloc(64)]));
+    await replies(4);
+    expect(seen).toEqual([
+      [9, 0, 'ab', 7, 0],
+      [9, 0, 'ab', 7, 5],
+      [9, 0, 'ab', 7, 2],
+      { size: 5, clearSetId: true },
+    ]);
+  });
+
+  it('names the registration of a file that the kernel is to use by itself', async () => {
+    filesystem.open = (_ino, flags) => {
+      if (flags === 1) throw new ErrnoError('ENOSYS');
+      return { fh: 3, keepCache: false, backingId: 12 };
+    };
+    send(Opcode.OPEN, 2n, uint32(0, 0));
+    const [reply] = await replies(1);
+    expect([reply!.body.readUInt32LE(8), reply!.body.readUInt32LE(12)]).toEqual([0x80, 12]);
+    expect(session.omitsOpen).toBe(false);
+    send(Opcode.OPEN, 4n, uint32(1, 0));
+    expect((await replies(1))[0]!.errno).toBe(Errno.ENOSYS);
+    expect([session.omitsOpen, faults]).toEqual([true, []]);
   });
 
   it('asks a newer kernel to speak our version, and gives an older one up', async () => {
@@ -252,7 +315,7 @@ describe('a session', () => {
   });
 
   it('refuses for good what the kernel can do without, and what nobody knows', async () => {
-    const refused = [Opcode.FLUSH, Opcode.OPENDIR, Opcode.ACCESS, Opcode.BMAP, Opcode.POLL, 51, 52, 4711];
+    const refused = [Opcode.FLUSH, Opcode.OPENDIR, Opcode.ACCESS, Opcode.BMAP, Opcode.POLL, 52, 53, 4711];
     for (const [at, opcode] of refused.entries()) send(opcode, BigInt(at), Buffer.alloc(64));
     expect((await replies(refused.length)).map(({ errno }) => errno)).toEqual(
       refused.map(() => Errno.ENOSYS),
