@@ -1,5 +1,6 @@
 // Which files of a tree are wanted, by globs as in a .gitignore file, decided on the way down.
-import picomatch from 'picomatch';
+import { expandBraces } from './expand-braces.ts';
+import { compileNameGlob } from './name-glob.ts';
 
 /** One name of a pattern; `**` stands for any number of folders. */
 type Segment = '**' | ((name: string) => boolean);
@@ -28,8 +29,8 @@ export interface PathFilter {
 /**
  * Makes a filter. A file is wanted when a pattern of `include` matches it or a folder above it (or there are none), and
  * none of `exclude` does. As in a .gitignore file: a pattern without a slash matches at any depth, one with a slash
- * starts at the top; one that ends in a slash matches folders only; `**` stands for any number of folders. Throws Error
- * for a pattern that means nothing.
+ * starts at the top; one that ends in a slash matches folders only; `**` stands for any number of folders. Beside what a
+ * .gitignore file has, `{a,b}` stands for either. Throws Error for a pattern that means nothing.
  */
 export function createPathFilter(include: readonly string[], exclude: readonly string[]): PathFilter {
   const included = compileAll(include);
@@ -56,7 +57,7 @@ interface Pattern {
 }
 
 function compileAll(patterns: readonly string[]): Pattern[] {
-  return patterns.map(compile);
+  return patterns.flatMap(expandBraces).map(compile);
 }
 
 function compile(pattern: string): Pattern {
@@ -67,7 +68,7 @@ function compile(pattern: string): Pattern {
   const isAnchored = pattern.replace(/\/+$/u, '').includes('/');
   const segments = names.map((name): Segment => {
     if (name === '**') return '**';
-    const matches = picomatch(name, { dot: true, nonegate: true });
+    const matches = compileNameGlob(name);
     return (candidate) => matches(shown(candidate));
   });
   return { segments: isAnchored ? segments : ['**', ...segments], foldersOnly: pattern.endsWith('/') };

@@ -57,6 +57,7 @@ test.each<[string[], string[]]>([
   ],
   [['src/lib/**'], ['src/lib/b.ts', 'src/lib/b.js', 'src/lib/docs/c.md']],
   [['b.{ts,js}'], ['src/lib/b.ts', 'src/lib/b.js']],
+  [['{src,docs/deep}/*.{md,ts}'], ['docs/deep/b.md', 'src/a.ts', 'src/.hidden.ts']],
   [
     ['[ab].md', 'c.?d'],
     ['docs/a.md', 'docs/deep/b.md', 'src/lib/docs/c.md'],
@@ -80,6 +81,18 @@ test('names are bytes, and patterns text', () => {
   const bytes = Buffer.from('größe.txt').toString('latin1');
   expect(filter.wantsFile(filter.start, bytes)).toBe(true);
   expect(filter.wantsFile(filter.start, 'gr\xf6\xdfe.txt')).toBe(false);
+});
+
+test('no pattern keeps the process busy', () => {
+  const name = 'a'.repeat(255);
+  // Each of these would take longer than a test may.
+  for (const pattern of [`${'*a'.repeat(100)}*b`, `${'**/'.repeat(500)}b`, `${'*'.repeat(2000)}b`]) {
+    const filter = createPathFilter([pattern], [pattern]);
+    expect(filter.wantsFile(filter.start, name)).toBe(false);
+    filter.enter(filter.start, name);
+  }
+  expect(() => createPathFilter(['{a,b}'.repeat(60)], [])).toThrow('more than 1000 patterns');
+  expect(() => createPathFilter(['a'.repeat(5000)], [])).toThrow('4096 characters');
 });
 
 test.each(['', '/', 'a/../b', './a', 'a\0b'])('%j is no pattern', (pattern) => {
