@@ -23,7 +23,12 @@ export async function requestLines(options: LinesRequest): Promise<HttpAnswer | 
   const { url, body, timeoutMs, onLine, signal } = options;
   const headers = { 'content-type': 'application/json' };
   const outgoing = request(url, { method: 'POST', headers, agent: false, signal, timeout: timeoutMs });
-  outgoing.on('timeout', () => outgoing.destroy(new LateError('late')));
+  let late: LateError | undefined;
+  outgoing.on('timeout', () => {
+    // Who reads the answer is only told that it was cut off.
+    late = new LateError('late');
+    outgoing.destroy(late);
+  });
   let rest = '';
   try {
     const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
@@ -43,7 +48,7 @@ export async function requestLines(options: LinesRequest): Promise<HttpAnswer | 
     }
     if (!isStream) return { status: incoming.statusCode ?? 0, text: rest };
   } catch (error) {
-    throw explainTransport(error, url, timeoutMs);
+    throw explainTransport(late ?? error, url, timeoutMs);
   }
   if (rest === '') return undefined;
   throw new TransportError('other', 'the answer breaks off', undefined);
