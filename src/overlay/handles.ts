@@ -149,12 +149,12 @@ export class FileHandles {
     options: number,
     ctx: CallContext,
   ): Awaitable<number> {
-    const inode = this.#writing(ino, fh);
     const flags = fh === 0 ? 0 : this.#get(fh).flags;
     return chain(
-      attempt(ctx, () => this.#contents.writable(inode, ctx)),
+      // The inode is asked for with each attempt: without a handle, nothing else keeps it an object while this waits.
+      attempt(ctx, () => this.#contents.writable(this.#writing(ino, fh), ctx)),
       (content) => {
-        if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, inode);
+        if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, content.inode);
         const at = (flags & O_APPEND) === 0 ? position : fstatSync(content.fd).size;
         const isDurable = (options & (WRITE_SYNC | WRITE_DSYNC)) !== 0 || (flags & (O_SYNC | O_DSYNC)) !== 0;
         if (!isDurable) return writeAll(content.fd, data, at);
@@ -201,8 +201,8 @@ export class FileHandles {
     length: number,
     ctx: CallContext,
   ): Awaitable<void> {
-    const inode = this.#writing(ino, fh);
     return attempt(ctx, () => {
+      const inode = this.#writing(ino, fh);
       fallocate(this.#contents.writable(inode, ctx).fd, mode, offset, length);
       // The kernel does not say whether the caller may keep them.
       if (ctx.uid !== 0) clearSetId(this.#core, inode);
@@ -219,18 +219,21 @@ export class FileHandles {
     length: number,
     ctx: CallContext,
   ): Awaitable<number> {
-    const from = this.#inode(source.ino, source.fh);
-    const to = this.#writing(target.ino, target.fh);
-    return chain(
-      attempt(ctx, () => this.#contents.writable(to, ctx)),
-      () =>
-        chain(this.#contents.readable(from, ctx), (readable) => {
-          // Asked for again: waiting for the source may have closed it. It is in the upper layer by now.
-          const writable = this.#contents.writable(to, ctx);
-          if (ctx.uid !== 0) clearSetId(this.#core, to);
-          const step = Math.min(length, COPY_STEP_BYTES);
-          return copyFileRange(readable.fd, source.offset, writable.fd, target.offset, step);
-        }),
+    // Both are asked for after each wait, see `write`.
+    const from = (): Inode => this.#inode(source.ino, source.fh);
+    const prepared = attempt(ctx, () => {
+      from();
+      this.#contents.writable(this.#writing(target.ino, target.fh), ctx);
+    });
+    return chain(prepared, () =>
+      chain(this.#contents.readable(from(), ctx), (readable) => {
+        // Waiting for the source may have closed it. It is in the upper layer by now.
+        const to = this.#writing(target.ino, target.fh);
+        const writable = this.#contents.writable(to, ctx);
+        if (ctx.uid !== 0) clearSetId(this.#core, to);
+        const step = Math.min(length, COPY_STEP_BYTES);
+        return copyFileRange(readable.fd, source.offset, writable.fd, target.offset, step);
+      }),
     );
   }
 

@@ -85,7 +85,10 @@ export class MemoryBudget {
     if (++this.#growth < INODES_A_LOOK) return;
     this.#growth = 0;
     this.#peak = Math.max(this.#peak, this.#held());
-    if (!this.#isRunning && this.#isOver()) void this.#takeBack();
+    if (this.#isRunning || !this.#isOver()) return;
+    this.#isRunning = true;
+    // After the operation that adds them: what it has in its hands is not for us to give up.
+    setImmediate(() => void this.#takeBack());
   }
 
   /** Inodes were forgotten: once that comes to much, the system gets the memory back. */
@@ -141,7 +144,6 @@ export class MemoryBudget {
   }
 
   async #takeBack(): Promise<void> {
-    this.#isRunning = true;
     try {
       const goal = Math.min(this.#allowance, this.#held()) * LOW_MARK;
       let vain = 0;

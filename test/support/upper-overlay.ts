@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { KernelNotifier } from '../../src/fuse/filesystem.ts';
 import type { Layer } from '../../src/layers/layer.ts';
+import type { MemoryBudget } from '../../src/overlay/memory-budget.ts';
 import { createOverlay } from '../../src/overlay/overlay.ts';
 import { closeFd, O_PATH, openPath, setXattrAt } from '../../src/util/syscall.ts';
 import { FilesystemClient } from './filesystem-client.ts';
@@ -19,6 +20,8 @@ export interface UpperOverlayOptions {
   /** Changes the layer. */
   readonly wrap?: (layer: Layer) => Layer;
   readonly notifier?: KernelNotifier;
+  /** The budget that it shares. */
+  readonly memory?: MemoryBudget;
 }
 
 /** The overlay and its folders. */
@@ -35,7 +38,7 @@ export class UpperOverlay {
   }
 
   #open(): FilesystemClient {
-    const { notifier, wrap = (layer) => layer } = this.#options;
+    const { notifier, memory, wrap = (layer) => layer } = this.#options;
     return new FilesystemClient(
       createOverlay({
         layer: wrap(this.#layer),
@@ -44,6 +47,7 @@ export class UpperOverlay {
         uid: process.getuid?.() ?? 0,
         gid: process.getgid?.() ?? 0,
         ...(notifier === undefined ? {} : { notifier }),
+        ...(memory === undefined ? {} : { memory }),
       }),
     );
   }
