@@ -89,7 +89,7 @@ export function prepare() {
   if (process.platform !== 'linux') fail('Linux is needed');
   installPrograms(programs, fail);
   ensureNpmPackages();
-  run(bin('tsc'), ['-p', 'tsconfig.build.json']);
+  run(process.execPath, [join(root, 'tools', 'build.mjs')]);
   if (!existsSync('/dev/fuse'))
     fail(
       '/dev/fuse is missing: load the module with `modprobe fuse`, or give the container --device /dev/fuse',

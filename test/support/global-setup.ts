@@ -51,15 +51,14 @@ export async function teardown(): Promise<void> {
 
 /** The tests run the built program. What the type checker says is not the business of tests. */
 function build(): void {
-  const main = join(PROJECT, 'dist/cli/main.js');
+  const main = join(PROJECT, 'dist/bundle/scorpio.js');
   if (!isWritable(PROJECT) || process.env['SCORPIO_TEST_SKIP_BUILD'] !== undefined) {
     if (!existsSync(main)) throw new Error(`${main} is missing: run npm run build first`);
     return;
   }
   try {
-    const compiler = join(PROJECT, 'node_modules/typescript/bin/tsc');
-    const options = ['-p', join(PROJECT, 'tsconfig.build.json')];
-    execFileSync(process.execPath, [compiler, ...options], { timeout: BUILD_TIMEOUT_MS, stdio: 'pipe' });
+    const program = join(PROJECT, 'tools/build.mjs');
+    execFileSync(process.execPath, [program], { timeout: BUILD_TIMEOUT_MS, stdio: 'pipe' });
   } catch (error) {
     if (!existsSync(main))
       throw new Error(`the build failed: ${String((error as Error).message)}`, { cause: error });
