@@ -34,8 +34,10 @@ export function setattr(
   changes: AttributeChanges,
   ctx: CallContext,
 ): Attributes {
+  const partner = core.inodes.partner(inode);
   // A copy-up sets the times again when it is done.
-  if (inode.copyUp !== undefined) need(inode.copyUp);
+  const copyUp = inode.copyUp ?? partner?.copyUp;
+  if (copyUp !== undefined) need(copyUp);
   if (changes.size !== undefined) truncate(core, handles, inode, changes.size, changes, ctx);
   copyUpMetadata(core, inode, ctx);
   const { dirfd, name } = core.upper.place(inode);
@@ -50,8 +52,10 @@ export function setattr(
     chmodAt(dirfd, name, mode & 0o7777);
   }
   if (atime !== undefined || mtime !== undefined) utimensAt(dirfd, name, atime, mtime);
-  const partner = core.inodes.partner(inode);
-  if (partner !== undefined) core.notifier?.invalidateInode(partner.ino, -1, 0);
+  if (partner !== undefined) {
+    partner.isPlain &&= mode === undefined;
+    core.notifier?.invalidateInode(partner.ino, -1, 0);
+  }
   return core.attributes(inode, ctx);
 }
 

@@ -23,6 +23,7 @@ import type { OverlayCore, Owner } from './core.ts';
 import type { Inode } from './inode.ts';
 import { isOciName, isOciWhiteout } from './oci-whiteouts.ts';
 import { isWhiteout } from './overlay-format.ts';
+import { requireUnparted } from './split.ts';
 import type { UpperPlace } from './upper.ts';
 
 const { S_IFMT, S_IFCHR, S_IFDIR } = constants;
@@ -71,6 +72,7 @@ export function symlink(
 /** link(2). A file of the lower layer is not downloaded for it. */
 export function link(core: OverlayCore, inode: Inode, parent: Inode, name: string, ctx: CallContext): Entry {
   if (inode.directory !== undefined) throw new ErrnoError('EPERM');
+  requireUnparted(inode);
   requireFree(core, parent, name, ctx);
   const isGone = inode.parent === undefined && core.attributes(inode, ctx).nlink === 0;
   if (isGone && !inode.isLinkable) throw new ErrnoError('ENOENT');

@@ -23,7 +23,7 @@ import type { Inode } from './inode.ts';
 import { LARGE_BYTES, OpenPolicy } from './open-policy.ts';
 import { attempt, need } from './pending.ts';
 import { clearSetId } from './set-id.ts';
-import { partFromReaders } from './split.ts';
+import { partFromReaders, requireUnchanged } from './split.ts';
 
 const fsyncAsync: (fd: number) => Promise<void> = promisify(fsync);
 const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
@@ -257,6 +257,7 @@ export class FileHandles {
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('ELOOP');
     // The content is copied up by the first write: what is opened for writing is often emptied next.
     if (isWriting(flags)) partFromReaders(core, inode, ctx);
+    else requireUnchanged(core, inode);
     if ((flags & O_TRUNC) !== 0) {
       if (inode.copyUp !== undefined) need(inode.copyUp);
       discardContent(core, inode);

@@ -230,6 +230,7 @@ export class InodeTable {
     old.parent = undefined;
     old.name = '';
     old.aliases = undefined;
+    old.isParted = true;
     return names;
   }
 

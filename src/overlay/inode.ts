@@ -73,6 +73,8 @@ export class Inode {
   isPlain = false;
   /** Inode number that it shows, where that is not `ino`: it was parted from another (see split.ts). 0 else. */
   shownIno = 0;
+  /** Another object has its names, and changes its content: this one is what its readers had open (see split.ts). */
+  isParted = false;
   /** Its content, while that is open. */
   content: Content | undefined = undefined;
   /** Grows whenever the content moves to another file: open files that are older must be opened again. */

@@ -59,7 +59,7 @@ export function readdirplus(
       entry = core.entry(child, ctx);
     }
     const accepted = sink.addEntry(name, entry, next);
-    if (!accepted) core.forget(entry.attributes.ino, 1);
+    if (!accepted) core.forget(entry.node ?? entry.attributes.ino, 1);
     return accepted;
   });
 }

@@ -14,6 +14,7 @@ import type { Inode } from './inode.ts';
  * when somebody does: the caller finds the file again under its name.
  */
 export function partFromReaders(core: OverlayCore, inode: Inode, ctx: CallContext): void {
+  requireUnparted(inode);
   const isLower = !inode.upper || inode.isMetacopy;
   if (!isLower || inode.content === undefined || inode.content.throughs === 0) return;
   if (inode.parent !== undefined) {
@@ -27,4 +28,20 @@ export function partFromReaders(core: OverlayCore, inode: Inode, ctx: CallContex
       for (const { parent, name } of names) core.notifier?.invalidateEntry(parent.ino, name);
   }
   throw new ErrnoError('ESTALE');
+}
+
+/**
+ * Throws ESTALE for an inode whose content is changed, or will be, through another one: both would copy it up, and the
+ * second copy undo what was written to the first. Who comes by a name finds the other one.
+ */
+export function requireUnparted(inode: Inode): void {
+  if (inode.isParted) throw new ErrnoError('ESTALE');
+}
+
+/** The same for one more reader: that one may join those who read, while what they read is what the name stands for. */
+export function requireUnchanged({ upper }: OverlayCore, inode: Inode): void {
+  if (!inode.isParted) return;
+  const { dirfd, name } = upper.place(inode);
+  const isRead = inode.content !== undefined && inode.content.throughs > 0;
+  if (!isRead || !upper.format.read(dirfd, name).metacopy) throw new ErrnoError('ESTALE');
 }

@@ -142,6 +142,31 @@ describe.runIf(isRoot && !lacks('attribute-cache'))('with passthrough', () => {
     }
   });
 
+  test('a file that was parted by way of an open descriptor is written as one, under all its names', async () => {
+    const root = await mounts.fresh();
+    const file = `${root}/large.bin`;
+    const reader = openSync(file, 'r');
+    try {
+      readSync(reader, Buffer.alloc(4096), 0, 4096, 0);
+      expect(() => openSync(`/proc/self/fd/${reader}`, 'r+')).toThrow('-116');
+    } finally {
+      closeSync(reader);
+    }
+    const write = (path: string, text: string, position: number): void => {
+      const fd = openSync(path, 'r+');
+      writeSync(fd, text, position);
+      closeSync(fd);
+    };
+    write(file, 'first', 0);
+    linkSync(file, `${root}/linked`);
+    write(`${root}/linked`, 'second', 5);
+    write(file, 'third', 11);
+    const expected = Buffer.concat([Buffer.from('firstsecondthird'), lower.subarray(16)]);
+    for (const path of [file, `${root}/linked`]) expectBytes(readFileSync(path), expected);
+    await mounts.current[0]?.remount();
+    for (const path of [file, `${root}/linked`]) expectBytes(readFileSync(path), expected);
+  });
+
   test('readers of a file that a writer has open, and writers after one another, all agree', async () => {
     const root = await mounts.fresh();
     const file = `${root}/large.bin`;
