@@ -5,12 +5,10 @@ import type { ObjectId } from '../util/types.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import type { BlobsAheadRequest } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
+import type { PrefetchRoom } from './prefetch-room.ts';
 
 /** How long nothing of a blob may arrive before somebody who needs it fetches it alone. */
 const PATIENCE_MS = 500;
-/** What a blob takes of the store's room at least, and where its size is not known, in bytes. */
-const LEAST_BLOB_BYTES = 4096;
-const UNKNOWN_BLOB_BYTES = 64 * 1024;
 
 /** What became of a prefetch. */
 export interface PrefetchResult {
@@ -46,13 +44,15 @@ interface Arrival {
 export class BlobPrefetch {
   readonly #store: ObjectStore;
   readonly #upstream: Upstream;
+  readonly #room: PrefetchRoom;
   readonly #onFetched: (size: number) => void;
   /** Asked for and not yet ended; the value is undefined until the first byte arrives. */
   readonly #pending = new Map<ObjectId, Arrival | undefined>();
 
-  constructor(store: ObjectStore, upstream: Upstream, onFetched: (size: number) => void) {
+  constructor(store: ObjectStore, upstream: Upstream, room: PrefetchRoom, onFetched: (size: number) => void) {
     this.#store = store;
     this.#upstream = upstream;
+    this.#room = room;
     this.#onFetched = onFetched;
   }
 
@@ -60,39 +60,30 @@ export class BlobPrefetch {
   async fetch(
     ids: readonly ObjectId[],
     isUnderWay: (id: ObjectId) => boolean,
-    { sizeOf, ...request }: BlobsAheadRequest,
+    { sizeOf, waitsForRoom = false, ...request }: BlobsAheadRequest,
     observer: PrefetchObserver = {},
   ): Promise<PrefetchResult> {
-    const wanted = [...new Set(ids)].filter(
-      (id) => !this.#pending.has(id) && !isUnderWay(id) && !this.#store.hasBlob(id),
-    );
-    const result = {
-      fetched: 0,
-      skipped: ids.length - wanted.length,
-      leftOut: 0,
-      failed: new Map<ObjectId, Error>(),
-    };
-    while (wanted.length > 0) {
-      const batch = this.#takeFitting(wanted, sizeOf);
+    const result = { fetched: 0, leftOut: 0, failed: new Map<ObjectId, Error>() };
+    const knownSize = (id: ObjectId): number | undefined => sizeOf?.(id) ?? this.#store.size(id);
+    let wanted = [...new Set(ids)];
+    for (;;) {
+      // Anew for each batch: meanwhile others fetch, too.
+      wanted = wanted.filter((id) => !this.#pending.has(id) && !isUnderWay(id) && !this.#store.hasBlob(id));
+      if (wanted.length === 0) break;
+      const { ids: batch, release } = this.#room.take(wanted, knownSize);
       if (batch.length === 0) {
+        if (waitsForRoom && (await this.#room.released(request.signal))) continue;
         result.leftOut = wanted.length;
         break;
       }
-      await this.#fetchBatch(batch, result, request, observer);
+      try {
+        await this.#fetchBatch(batch, result, request, observer);
+      } finally {
+        release();
+      }
     }
-    return result;
-  }
-
-  /** Takes from the front what the store has room for. */
-  #takeFitting(wanted: ObjectId[], sizeOf: BlobsAheadRequest['sizeOf']): ObjectId[] {
-    const room = this.#store.prefetchRoom();
-    if (room === Number.POSITIVE_INFINITY) return wanted.splice(0);
-    let bytes = 0;
-    const last = wanted.findIndex((id) => {
-      bytes += Math.max(LEAST_BLOB_BYTES, sizeOf?.(id) ?? this.#store.size(id) ?? UNKNOWN_BLOB_BYTES);
-      return bytes > room;
-    });
-    return wanted.splice(0, last < 0 ? wanted.length : last);
+    const { fetched, leftOut, failed } = result;
+    return { ...result, skipped: ids.length - fetched - leftOut - failed.size };
   }
 
   async #fetchBatch(

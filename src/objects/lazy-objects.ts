@@ -4,6 +4,7 @@ import type { PackProgress } from '../git/fetch-pack.ts';
 import type { SizedTree } from '../git/sized-tree.ts';
 import type { TreeLocation, Upstream, UpstreamRequest, WantedTree } from '../upstream/upstream.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
+import { linkAbort } from '../util/abort-link.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { EMPTY_BLOB_ID, EMPTY_TREE_ID } from '../util/git-hash.ts';
 import { SingleFlight } from '../util/single-flight.ts';
@@ -11,6 +12,7 @@ import type { Awaitable, ObjectId } from '../util/types.ts';
 import { BlobPrefetch, type PrefetchObserver, type PrefetchResult } from './blob-prefetch.ts';
 import type { BlobsAheadRequest, ObjectSource } from './object-source.ts';
 import type { ObjectStore } from './object-store.ts';
+import { PrefetchRoom } from './prefetch-room.ts';
 import { SizeLoader } from './size-loader.ts';
 import { SubtreePack } from './subtree-pack.ts';
 import { TreePrefetch } from './tree-prefetch.ts';
@@ -54,8 +56,8 @@ export interface LazyObjects extends ObjectSource, AsyncDisposable {
   hasBlob(id: ObjectId): boolean;
   /** Whether the store has a tree. */
   hasTree(id: ObjectId): boolean;
-  /** Bytes that may be fetched ahead of need; 0 when that would displace what is in use. */
-  prefetchRoom(): number;
+  /** What the store may take of what is fetched ahead of need. `prefetchBlobs` keeps to it by itself. */
+  readonly room: PrefetchRoom;
   /** Whether many blobs, and whether many sizes, cost one request; else they cost one each. */
   batches(): Promise<{ readonly blobs: boolean; readonly sizes: boolean }>;
   /**
@@ -86,6 +88,7 @@ export function createLazyObjects(parts: LazyObjectsParts): LazyObjects {
 }
 
 class StoredObjects implements LazyObjects {
+  readonly room: PrefetchRoom;
   readonly #store: ObjectStore;
   readonly #upstream: Upstream;
   readonly #trees = new SingleFlight<ObjectId, SizedTree>(abortError);
@@ -112,7 +115,8 @@ class StoredObjects implements LazyObjects {
         this.#sizesFetched += count;
       },
     });
-    this.#prefetch = new BlobPrefetch(store, upstream, (size) => this.#countBlob(size));
+    this.room = new PrefetchRoom(() => store.prefetchRoom());
+    this.#prefetch = new BlobPrefetch(store, upstream, this.room, (size) => this.#countBlob(size));
     this.#treePrefetch = new TreePrefetch(store, upstream, (bytes) => this.#countTree(bytes));
   }
 
@@ -203,10 +207,6 @@ class StoredObjects implements LazyObjects {
 
   hasTree(id: ObjectId): boolean {
     return id === EMPTY_TREE_ID || this.#store.hasTree(id);
-  }
-
-  prefetchRoom(): number {
-    return this.#store.prefetchRoom();
   }
 
   async batches(): Promise<{ blobs: boolean; sizes: boolean }> {
@@ -312,13 +312,14 @@ class StoredObjects implements LazyObjects {
   /** Work ahead of need, which ends when the objects are closed. */
   async #ahead<T>(request: UpstreamRequest, work: (linked: UpstreamRequest) => Promise<T>): Promise<T> {
     const { priority = 'prefetch' } = request;
-    const signals = [this.#closing.signal, ...(request.signal === undefined ? [] : [request.signal])];
-    const working = work({ priority, signal: AbortSignal.any(signals) });
+    const link = linkAbort(this.#closing.signal, request.signal);
+    const working = work({ priority, signal: link.signal });
     this.#prefetching.add(working);
     try {
       return await working;
     } finally {
       this.#prefetching.delete(working);
+      link.unlink();
     }
   }
 

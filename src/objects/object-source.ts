@@ -7,6 +7,8 @@ import type { TreeLocation, UpstreamRequest, WantedTree } from '../upstream/upst
 export interface BlobsAheadRequest extends UpstreamRequest {
   /** Sizes in bytes that the caller knows, by which the store tells how many it has room for. */
   readonly sizeOf?: (id: ObjectId) => number | undefined;
+  /** Waits while others have the store's room, rather than leave out what they will not take; default false. */
+  readonly waitsForRoom?: boolean;
 }
 
 /**

@@ -114,15 +114,15 @@ export class StoreUsage {
   }
 
   /**
-   * Bytes that may be fetched ahead of need: what is left of the budget; where nothing is left, some in the place of
-   * what nobody used for an hour; else 0. So a prefetch never displaces what it fetched itself.
+   * Bytes that may be fetched ahead of need: what is left of the budget; where hardly anything is left, some in the place
+   * of what nobody used for an hour; else 0. So a prefetch never displaces what it fetched itself.
    */
   prefetchRoom(): number {
     const { directory, budget } = this.#options;
     const room = roomOf(budget, readDiskSpace(directory), this.#usedBytes());
-    if (room > 0) return room;
-    const [oldest] = this.#db.oldest(1);
-    return oldest !== undefined && oldest.used < Date.now() - PREFETCH_DISPLACES_MS ? PREFETCH_STEP_BYTES : 0;
+    if (room >= PREFETCH_STEP_BYTES) return room;
+    const [oldest] = this.#db.oldest(1, Date.now() - PREFETCH_DISPLACES_MS);
+    return oldest === undefined ? Math.max(0, room) : PREFETCH_STEP_BYTES;
   }
 
   /** What the store takes now. */

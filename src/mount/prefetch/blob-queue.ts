@@ -1,6 +1,5 @@
 // Fetches the contents that a prefetch finds: in batches, a few at once, and none twice.
 import { closeSync, fstatSync } from 'node:fs';
-import { footprint } from '../../objects/disk-budget.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
 import type { SubtreePack } from '../../objects/subtree-pack.ts';
 import { ErrnoError } from '../../util/errno.ts';
@@ -14,9 +13,6 @@ const BATCH_BLOBS = 1000;
 const BATCH_BYTES = 256 * 1024 * 1024;
 /** Batches under way at once: more would only keep more ids in memory. */
 const PARALLEL_BATCHES = 2;
-
-/** What a blob counts as whose size nobody told. */
-const UNKNOWN_BLOB_BYTES = 64 * 1024;
 
 /** A blob that is wanted. */
 interface Wanted {
@@ -45,8 +41,6 @@ export class BlobQueue {
   #openBytes = 0;
   /** The batches under way. */
   readonly #running = new Map<ReadonlyMap<ObjectId, Wanted>, Promise<void>>();
-  /** Bytes of disk that batches under way may take. */
-  #reserved = 0;
   #failure: { readonly error: unknown } | undefined;
 
   constructor(options: BlobQueueOptions) {
@@ -113,62 +107,52 @@ export class BlobQueue {
   async #fetch(batch: ReadonlyMap<ObjectId, Wanted>): Promise<void> {
     await this.#learnSizes(batch);
     if (this.#options.dryRun) return;
-    const ids = [...batch.keys()];
-    while (ids.length > 0) {
-      const { fitting, bytes } = this.#takeFitting(batch, ids);
-      if (fitting.length === 0) throw storeFull();
-      this.#reserved += bytes;
-      try {
-        await this.#fetchSome(batch, fitting);
-      } finally {
-        this.#reserved -= bytes;
-      }
-    }
+    const rest = await this.#takeFromPack(batch);
+    if (rest.length > 0) await this.#fetchRest(batch, rest);
   }
 
-  /** Takes from the front what the store has room for, beside what is on its way. */
-  #takeFitting(
-    batch: ReadonlyMap<ObjectId, Wanted>,
-    ids: ObjectId[],
-  ): { readonly fitting: readonly ObjectId[]; readonly bytes: number } {
-    const room = this.#options.objects.prefetchRoom() - this.#reserved;
-    let bytes = 0;
-    let count = 0;
-    for (const id of ids) {
-      const more = footprint(batch.get(id)?.size ?? UNKNOWN_BLOB_BYTES);
-      if (bytes + more > room) break;
-      bytes += more;
-      count++;
-    }
-    return { fitting: ids.splice(0, count), bytes };
-  }
-
-  async #fetchSome(batch: ReadonlyMap<ObjectId, Wanted>, ids: readonly ObjectId[]): Promise<void> {
+  /** Takes what the pack has; the others. */
+  async #takeFromPack(batch: ReadonlyMap<ObjectId, Wanted>): Promise<ObjectId[]> {
     const { objects, tally, signal, pack } = this.#options;
-    const onBlob = (id: ObjectId, size: number): void => this.#arrived(batch, id, size);
-    const taken = new Set<ObjectId>();
+    const waiting = [...batch.keys()];
     const fromPack = pack();
-    if (fromPack !== undefined) {
-      const onTaken = (id: ObjectId, size: number): void => {
-        taken.add(id);
-        tally.bytes += size;
-        onBlob(id, size);
-      };
-      await fromPack.takeBlobs(ids, onTaken, signal);
+    if (fromPack === undefined) return waiting;
+    const taken = new Set<ObjectId>();
+    const onTaken = (id: ObjectId, size: number): void => {
+      taken.add(id);
+      tally.bytes += size;
+      this.#arrived(batch, id, size);
+    };
+    while (waiting.length > 0) {
+      const { ids, release } = objects.room.take(waiting, (id) => batch.get(id)?.size);
+      try {
+        await fromPack.takeBlobs(ids, onTaken, signal);
+      } finally {
+        release();
+      }
+      if (ids.length > 0 || (await objects.room.released(signal))) continue;
+      signal.throwIfAborted();
+      throw storeFull();
     }
-    const rest = ids.filter((id) => !taken.has(id));
-    if (rest.length === 0) return;
+    return [...batch.keys()].filter((id) => !taken.has(id));
+  }
+
+  async #fetchRest(batch: ReadonlyMap<ObjectId, Wanted>, rest: readonly ObjectId[]): Promise<void> {
+    const { objects, tally, signal } = this.#options;
     const onBytes = (bytes: number): void => {
       tally.bytes += bytes;
       tally.changed();
     };
     const { failed, leftOut } = await objects.prefetchBlobs(
       rest,
-      { signal, priority: 'prefetch', sizeOf: (id) => batch.get(id)?.size },
-      { onBytes, onBlob },
+      { signal, priority: 'prefetch', sizeOf: (id) => batch.get(id)?.size, waitsForRoom: true },
+      { onBytes, onBlob: (id, size) => this.#arrived(batch, id, size) },
     );
     for (const [id, error] of failed) this.#failed(batch.get(id) as Wanted, error);
-    if (leftOut > 0) throw storeFull();
+    if (leftOut > 0) {
+      signal.throwIfAborted();
+      throw storeFull();
+    }
     // On its way for somebody else, or here by now.
     for (const id of rest) {
       const wanted = batch.get(id) as Wanted;
