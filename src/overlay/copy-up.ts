@@ -76,6 +76,7 @@ export function copyUpMetadata(core: OverlayCore, inode: Inode, ctx: CallContext
 /** Empties the file, whatever it held, without fetching it: what a truncating open does. */
 export function discardContent(core: OverlayCore, inode: Inode): void {
   if (inode.upper) {
+    core.upper.keepName(inode);
     const fd = openUpper(core, inode, constants.O_WRONLY);
     try {
       ftruncateSync(fd, 0);

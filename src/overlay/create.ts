@@ -131,9 +131,11 @@ export function makeObject(
     !isMadeReady(core, wanted);
   const dirfd = inWork ? upper.workFd : parentFd;
   const at = inWork ? upper.temporaryName() : name;
+  let isMade = false;
   try {
     // Set-id bits come after the owner: for a moment they would be those of this process.
     make(dirfd, at, mode & 0o777);
+    isMade = true;
     if (inWork) upper.giveName({ dirfd, name: at }, parentFd, name);
     const stat = claim(core, { dirfd, name: at }, wanted, wanted.mode);
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
@@ -141,7 +143,7 @@ export function makeObject(
     return core.created(parent, name, stat);
   } catch (error) {
     if (inWork) upper.discard(at);
-    else discardNew(parentFd, name, isDirectory);
+    else if (isMade) discardNew(parentFd, name, isDirectory);
     throw error;
   }
 }

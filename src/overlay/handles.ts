@@ -168,7 +168,9 @@ export class FileHandles {
   truncate(inode: Inode, fh: number | undefined, size: number, ctx: CallContext): void {
     if (fh !== undefined && !isWriting(this.#get(fh).flags)) throw new ErrnoError('EINVAL');
     partFromReaders(this.#core, inode, ctx);
-    ftruncateSync(this.#contents.writable(inode, ctx).fd, size);
+    const { fd } = this.#contents.writable(inode, ctx);
+    if (size === 0) this.#core.upper.keepName(inode);
+    ftruncateSync(fd, size);
   }
 
   /** Empties the content, which is not fetched for that. */

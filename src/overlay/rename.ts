@@ -8,6 +8,7 @@ import { renameAt, statIfPresent, unlinkAt } from '../util/syscall.ts';
 import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
+import { isWhiteout } from './overlay-format.ts';
 import { loseName } from './remove.ts';
 
 /** A name in a folder. */
@@ -83,7 +84,9 @@ function move(
   const toFd = upper.folder(to.parent);
   const inTheWay = source.directory === undefined ? undefined : statIfPresent(toFd, to.name);
   if (inTheWay !== undefined && (inTheWay.mode & constants.S_IFMT) !== constants.S_IFDIR) {
-    // A folder cannot replace a whiteout, which is none, but trade places with it.
+    // A folder cannot replace a whiteout, which is none, but trade places with it. One in the style of container images
+    // would be a file at the other place.
+    if (!isWhiteout(inTheWay)) upper.whiteout(toFd, to.name);
     renameAt(fromFd, from.name, toFd, to.name, RENAME_EXCHANGE);
     if (!leaveWhiteout) unlinkAt(fromFd, from.name);
   } else if (leaveWhiteout) {

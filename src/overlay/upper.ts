@@ -179,6 +179,13 @@ export class UpperLayer {
     }
   }
 
+  /** A file is about to be emptied, which must not make a whiteout of it: marks it where a name of it needs that. */
+  keepName(inode: Inode): void {
+    if (!isOciName(inode.name) && inode.aliases?.some((alias) => isOciName(alias.name)) !== true) return;
+    const { dirfd, name } = this.place(inode);
+    markAsFile(dirfd, name, this.format.namespace);
+  }
+
   /** Removes a folder that holds nothing but whiteouts, leaving a whiteout where `hide` asks for one. */
   removeFolder(dirfd: number, name: string, hide: boolean): void {
     const temporary = this.temporaryName();

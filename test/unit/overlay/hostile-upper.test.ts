@@ -2,6 +2,7 @@
 import {
   chmodSync,
   constants,
+  readFileSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -63,4 +64,12 @@ test('a file whose emptying a crash cut short is empty', async () => {
   expect((await overlay.fs.read(fh)).length).toBe(0);
   await overlay.fs.write(fh, 'new');
   expect(await overlay.fs.readText('dir/file')).toBe('new');
+});
+
+test('what somebody put into the upper folder meanwhile is not removed by an attempt to make it', async () => {
+  await overlay.fs.names('');
+  writeFileSync(overlay.upper('theirs'), 'theirs');
+  expect(await outcome(() => overlay.fs.create('theirs'))).toBe('EEXIST');
+  expect(await outcome(() => overlay.fs.mkdir('theirs'))).toBe('EEXIST');
+  expect(readFileSync(overlay.upper('theirs'), 'utf8')).toBe('theirs');
 });

@@ -215,3 +215,33 @@ test('a folder that fuse-overlayfs made opaque as an ordinary user is opaque', a
     expect(await overlay.fs.listxattr('dir')).toEqual([]);
   });
 });
+
+describe('a name in the style of container images', () => {
+  test('can be given to a folder of the repository, in the place of a whiteout', async () => {
+    await fill('.wh.one');
+    await overlay.fs.rename('dir', '.wh.one');
+    await always(async () => {
+      expect(await list()).toEqual(['.wh.one', 'other', 'two']);
+      expect(await list('.wh.one')).toEqual(['.wh.kept', 'a', 'kept', 'sub']);
+      expect(await overlay.fs.exists('dir')).toBe(false);
+      expect(await overlay.fs.exists('one')).toBe(false);
+    });
+  });
+
+  test.each(['truncated', 'emptied in the place of another'])('is kept by a file that is %s', async (how) => {
+    await overlay.reopen(() => {
+      writeFileSync(overlay.upper('.wh.one'), 'has content, so it is a file');
+      writeFileSync(overlay.upper('full'), 'is not empty yet');
+    });
+    if (how === 'truncated') {
+      await overlay.fs.setattr('.wh.one', { size: 0 });
+    } else {
+      await overlay.fs.rename('full', '.wh.one');
+      await overlay.fs.setattr('.wh.one', { size: 0 });
+    }
+    await always(async () => {
+      expect(await overlay.fs.readText('.wh.one')).toBe('');
+      expect(await overlay.fs.readText('one')).toBe('lower one');
+    });
+  });
+});
