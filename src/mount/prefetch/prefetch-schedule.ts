@@ -8,6 +8,8 @@ import type { MountRegistry } from '../registry.ts';
 const FIRST_RUN_MAX_MS = 600_000;
 /** Intervals vary by this share in both directions, so that many machines do not ask the server at once. */
 const JITTER = 0.1;
+/** The longest time that a timer takes; beyond, it would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** How the last run went. */
 export interface PrefetchRunStatus {
@@ -65,12 +67,15 @@ export function startPrefetchSchedule(options: PrefetchScheduleOptions): Prefetc
 
   const plan = (delayMs: number): void => {
     // A planned run alone does not keep the process alive.
-    timer = setTimeout(() => {
-      running = run().finally(() => {
-        running = undefined;
-        if (!stopping.signal.aborted) plan(intervalMs * (1 - JITTER + 2 * JITTER * random()));
-      });
-    }, delayMs).unref();
+    timer = setTimeout(
+      () => {
+        running = run().finally(() => {
+          running = undefined;
+          if (!stopping.signal.aborted) plan(intervalMs * (1 - JITTER + 2 * JITTER * random()));
+        });
+      },
+      Math.min(delayMs, TIMER_MAX_MS),
+    ).unref();
   };
 
   const run = async (): Promise<void> => {

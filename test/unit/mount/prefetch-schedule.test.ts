@@ -47,6 +47,14 @@ test('is off without an interval, without paths, and with a pattern that means n
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test('a long interval does not become none', async () => {
+  const schedule = start(['/x'], 2_200_000_000);
+  await vi.advanceTimersByTimeAsync(600_000);
+  await vi.advanceTimersByTimeAsync(HOUR_MS);
+  expect(calls).toHaveLength(2);
+  await schedule?.stop();
+});
+
 test('runs for the mounts that serve, at first soon, then once an interval', async () => {
   const schedule = start(['/x/**'], HOUR_MS);
   await vi.advanceTimersByTimeAsync(299_000);
