@@ -57,7 +57,10 @@ export function resolveBudget(
 
 const slackOf = (amount: number): number => Math.min(amount * SLACK_SHARE, SLACK_MAX_BYTES);
 
-/** How many bytes must go, and whether the store itself is too large, as opposed to a disk that fills up. */
+/**
+ * How many bytes must go, and whether the store itself is too large, as opposed to a disk that fills up. The former
+ * counts first: then everything may go, and what the disk still lacks shows the next time.
+ */
 export function excessOf(
   budget: DiskBudget,
   disk: DiskSpace,
@@ -66,7 +69,7 @@ export function excessOf(
   const { limit, keepFree } = resolveBudget(budget, disk);
   const overLimit = used > limit ? used - limit + slackOf(limit) : 0;
   const missing = disk.free < keepFree ? keepFree - disk.free + slackOf(keepFree) : 0;
-  return { bytes: Math.ceil(Math.max(overLimit, missing)), isOverLimit: overLimit >= missing };
+  return { bytes: Math.ceil(overLimit > 0 ? overLimit : missing), isOverLimit: overLimit > 0 };
 }
 
 /** Bytes that may come without anything having to go; 0 or less: none. */

@@ -243,7 +243,9 @@ export class MetadataDb {
         `DELETE FROM trees WHERE rowid IN (SELECT rowid FROM trees ORDER BY rowid LIMIT ${SHRINK_TREES})`,
         `DELETE FROM sizes WHERE id IN (SELECT id FROM sizes LIMIT ${SHRINK_SIZES})`,
       ];
-      return steps.every((step) => db.prepare(step).run().changes === 0);
+      // Both, whichever of them fills the file.
+      const changes = steps.map((step) => db.prepare(step).run().changes);
+      return changes.every((count) => count === 0);
     });
     return isDone === false;
   }

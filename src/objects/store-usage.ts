@@ -3,7 +3,15 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ObjectId } from '../util/types.ts';
-import { type DiskBudget, excessOf, footprint, readDiskSpace, resolveBudget, roomOf } from './disk-budget.ts';
+import {
+  type DiskBudget,
+  type DiskSpace,
+  excessOf,
+  footprint,
+  readDiskSpace,
+  resolveBudget,
+  roomOf,
+} from './disk-budget.ts';
 import { Evictor, type Removed } from './evictor.ts';
 import { recountFolder, STORE_FOLDERS } from './recount.ts';
 import { UsageDb } from './usage-db.ts';
@@ -119,7 +127,8 @@ export class StoreUsage {
    */
   prefetchRoom(): number {
     const { directory, budget } = this.#options;
-    const room = roomOf(budget, readDiskSpace(directory), this.#usedBytes());
+    const disk = readDiskSpace(directory);
+    const room = roomOf(budget, disk, this.#countedBytes(disk));
     if (room >= PREFETCH_STEP_BYTES) return room;
     const [oldest] = this.#db.oldest(1, Date.now() - PREFETCH_DISPLACES_MS);
     return oldest === undefined ? Math.max(0, room) : PREFETCH_STEP_BYTES;
@@ -151,7 +160,7 @@ export class StoreUsage {
   async prune(target: number): Promise<Removed> {
     const { signal } = this.#closing;
     await this.#recount(0, signal);
-    const bytes = this.#usedBytes() - target;
+    const bytes = this.#blobBytes() + this.#metadataBytes() - target;
     if (bytes <= 0) return { blobs: 0, bytes: 0 };
     return this.#evictor.evict({ bytes, unusedSince: Number.POSITIVE_INFINITY, signal, mayWait: true });
   }
@@ -166,13 +175,23 @@ export class StoreUsage {
     this.#db.close();
   }
 
-  #usedBytes(): number {
-    return this.#db.state('bytes') + this.#notes.unwrittenBytes + this.#metadataBytes();
+  #blobBytes(): number {
+    return this.#db.state('bytes') + this.#notes.unwrittenBytes;
+  }
+
+  /**
+   * What counts against the limit. Files of databases do not shrink when something is forgotten: one that is larger than
+   * its share (the limit was lowered) must not cost every blob as soon as it is stored.
+   */
+  #countedBytes(disk: DiskSpace): number {
+    const { limit } = resolveBudget(this.#options.budget, disk);
+    return this.#blobBytes() + Math.min(this.#metadataBytes(), limit * METADATA_SHARE);
   }
 
   #excess(): { readonly bytes: number; readonly isOverLimit: boolean } {
     const { directory, budget } = this.#options;
-    return excessOf(budget, readDiskSpace(directory), this.#usedBytes());
+    const disk = readDiskSpace(directory);
+    return excessOf(budget, disk, this.#countedBytes(disk));
   }
 
   #check(): void {

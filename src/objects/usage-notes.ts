@@ -62,7 +62,6 @@ export class UsageNotes {
       this.#db.setState('open', 1);
     }
     this.#touched.add(id);
-    this.#unwrittenBytes += bytes - (this.#unwritten.get(id)?.bytes ?? 0);
     this.#note(id, { bytes, used: Date.now() });
   }
 
@@ -82,6 +81,7 @@ export class UsageNotes {
 
   #note(id: ObjectId, usage: Usage): void {
     if (this.#isClosed || this.#unwritten.size >= UNWRITTEN_BLOBS) return;
+    this.#unwrittenBytes += (usage.bytes ?? 0) - (this.#unwritten.get(id)?.bytes ?? 0);
     this.#unwritten.set(id, usage);
     this.#schedule();
   }

@@ -298,6 +298,40 @@ test('trees take at most a quarter of the limit; the first ones go', async () =>
   expect(left.at(-1)).toBe((left[0] ?? 0) + left.length - 1);
 });
 
+test('sizes that fill the metadata do not cost the trees', async () => {
+  const path = folder.path;
+  const filling = open();
+  const payload = Buffer.from(`100644 a\0${'x'.repeat(20)}`, 'latin1');
+  const tree = hashObject('tree', payload);
+  const ids = Array.from({ length: 20_000 }, (_, number) => number.toString(16).padStart(40, '0'));
+  filling.putSizes(ids.map((id) => [id, 1]));
+  const trees = Array.from({ length: 200 }, (_, number) =>
+    Buffer.from(`100644 ${number}\0${'x'.repeat(20)}`, 'latin1'),
+  );
+  filling.putTrees(
+    [...trees, payload].map((each) => [hashObject('tree', each), { payload: each, sizes: undefined }]),
+  );
+  await close(filling);
+  const store = open(2 * MEGABYTE, { path });
+  const known = (): number => ids.filter((id) => store.size(id) !== undefined).length;
+  await vi.waitFor(() => expect(known()).toBeLessThan(19_000), { timeout: 10_000 });
+  expect(store.tree(tree)).toBeDefined();
+});
+
+test('metadata that is larger than its share leaves the blobs theirs', async () => {
+  const filling = open();
+  const ids = Array.from({ length: 40_000 }, (_, number) => number.toString(16).padStart(40, '0'));
+  filling.putSizes(ids.map((id) => [id, 1]));
+  await close(filling);
+  const store = open(MEGABYTE);
+  expect(store.status().metadataBytes).toBeGreaterThan(MEGABYTE);
+  for (let number = 0; number < 10; number++) await publish(store, number);
+  await vi.waitFor(() => expect(present(10).length).toBeLessThan(8), { timeout: 10_000 });
+  await new Promise((resolve) => void setTimeout(resolve, 200));
+  expect(present(10).length).toBeGreaterThan(4);
+  expect(present(10).at(-1)).toBe(9);
+});
+
 describe('fetching ahead', () => {
   const fetchAhead = async (store: ObjectStore, from: number, count: number) => {
     const upstream = new MemoryUpstream();
