@@ -14,9 +14,9 @@ import { isObjectId } from '../util/git-hash.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import { hashBlobFile, hashSmallBlobFile } from './blob-hash.ts';
 import { BlobWriter } from './blob-writer.ts';
-import { PROVEN_TAG, readBootTag } from './boot-tag.ts';
+import { PROVEN_TAG, readBootTag } from '../util/boot-tag.ts';
 import { codeOf, toDiskError } from './store-error.ts';
-import { temporaryName } from './temporary-files.ts';
+import { temporaryName } from '../util/temporary-files.ts';
 
 const fdatasync = promisify(fdatasyncCallback);
 

@@ -13,7 +13,7 @@ import { MetadataDb } from './metadata-db.ts';
 import { ProtectedBlobs } from './protected-blobs.ts';
 import { toStoreError } from './store-error.ts';
 import { type StoreStatus, StoreUsage } from './store-usage.ts';
-import { removeLeftovers, temporaryName } from './temporary-files.ts';
+import { removeLeftovers, temporaryName } from '../util/temporary-files.ts';
 
 const BUSY_TIMEOUT_MS = 2000;
 const LEFTOVERS_DELAY_MS = 30_000;

@@ -3,7 +3,7 @@
 // A folder's clone has a commit that the served repository does not have, and that must not be written to it. Each of
 // these repositories is a HEAD and one branch; their objects are one folder with the made-up commits, which names the
 // served repository's objects as its alternate.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { copyFile, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,10 +13,12 @@ import { runGit } from '../../git/git-command.ts';
 import { GitError } from '../../git/git-error.ts';
 import { hashObject } from '../../util/git-hash.ts';
 import { SingleFlight } from '../../util/single-flight.ts';
+import { removeLeftovers, temporaryName } from '../../util/temporary-files.ts';
 import type { ObjectId } from '../../util/types.ts';
 
 const compress = promisify(deflate);
 
+const FOLDER_PREFIX = 'scorpio-mega-server-';
 const GIT_PATH_TIMEOUT_MS = 10_000;
 /** Repositories that are kept; each is a few small files. */
 const KEPT_MAX = 256;
@@ -128,7 +130,11 @@ export class CloneRepositories implements Disposable {
     );
     if (code !== 0) throw new GitError('failed', `git cannot tell where the objects are: ${errorText}`);
     const [objects = '', shallow = ''] = output.split('\n');
-    const folder = mkdtempSync(join(tmpdir(), 'scorpio-mega-server-'));
+    const folder = join(tmpdir(), FOLDER_PREFIX + temporaryName());
+    // Fails where there is something of that name.
+    mkdirSync(folder, { mode: 0o700 });
+    // Of servers that were killed; those that stay do no harm.
+    void removeLeftovers(tmpdir(), FOLDER_PREFIX).catch(() => undefined);
     if (this.#closed) {
       rmSync(folder, { recursive: true, force: true });
       throw new GitError('closed', 'the server was closed');

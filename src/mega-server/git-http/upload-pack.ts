@@ -11,6 +11,8 @@ import type { CloneRepository } from './clone-repository.ts';
 const PROCESSES_MAX = 8;
 /** How long a git may say nothing, in seconds. */
 const SILENCE_TIMEOUT_SECS = 60;
+/** How long the refs of a repository may take: they are one. */
+const ADVERTISEMENT_TIMEOUT_MS = 20_000;
 const ADVERTISEMENT_BYTES_MAX = 16 * 1024 * 1024;
 /** What a client may send: its wants, and commits that it has. */
 const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
@@ -18,6 +20,12 @@ const REQUEST_BYTES_MAX = 64 * 1024 * 1024;
 /** Serves fetches from repositories. Methods reject with GitError, and with RequestError 503 when too many are served. */
 export class UploadPack implements Disposable {
   readonly #running = new Set<GitProcess>();
+  readonly #advertisementTimeoutMs: number;
+
+  /** `advertisementTimeoutMs`: how long `advertise` may take. */
+  constructor(advertisementTimeoutMs: number = ADVERTISEMENT_TIMEOUT_MS) {
+    this.#advertisementTimeoutMs = advertisementTimeoutMs;
+  }
 
   /** What the repository has to offer, in the version of the protocol that the client wants. */
   async advertise(repository: CloneRepository, protocol: string | undefined): Promise<Buffer> {
@@ -25,11 +33,26 @@ export class UploadPack implements Disposable {
     git.child.stdin.end();
     const pieces: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of git.child.stdout as AsyncIterable<Buffer>) {
-      bytes += chunk.length;
-      if (bytes > ADVERTISEMENT_BYTES_MAX) throw new GitError('failed', 'git advertises without end');
-      pieces.push(chunk);
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      git.kill();
+    }, this.#advertisementTimeoutMs);
+    try {
+      for await (const chunk of git.child.stdout as AsyncIterable<Buffer>) {
+        bytes += chunk.length;
+        if (bytes > ADVERTISEMENT_BYTES_MAX) throw new GitError('failed', 'git advertises without end');
+        pieces.push(chunk);
+      }
+    } catch (error) {
+      // Killed, its output ends with an error of its own.
+      if (!isLate) throw error;
+    } finally {
+      clearTimeout(timer);
+      git.kill();
     }
+    if (isLate)
+      throw new GitError('failed', 'git upload-pack does not answer; check the disk of the repository');
     if (bytes === 0) throw new GitError('failed', `git upload-pack: ${git.errorText()}`);
     return Buffer.concat(pieces);
   }

@@ -1,12 +1,14 @@
 // Clones of folders over Git's smart HTTP, by the git program.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { UploadPack } from '../../../src/mega-server/git-http/upload-pack.ts';
 import { createMegaServer, type MegaServer } from '../../../src/mega-server/mega-server.ts';
+import { temporaryName } from '../../../src/util/temporary-files.ts';
 import { createGitRepository, utf8Name, type GitRepository } from '../../support/git-repository.ts';
 import { runProgram } from '../../support/run-program.ts';
 import { makeTestFolder } from '../../support/test-folder.ts';
@@ -158,6 +160,34 @@ describe('requests', () => {
     expect([unknown.status, unknown.body.toString()]).toEqual([404, 'Operation not supported']);
     const post = await ask(server.url, '/project/app.git/git-upload-pack', { method: 'POST', body: 'x' });
     expect(post.status).toBe(415);
+  });
+
+  test('do not wait for ever for a git that hangs', async () => {
+    folder = makeTestFolder();
+    mkdirSync(join(folder, 'objects'));
+    mkdirSync(join(folder, 'refs'));
+    // Opening it waits for somebody who writes.
+    execFileSync('mkfifo', [join(folder, 'HEAD')]);
+    using uploadPack = new UploadPack(300);
+    const advertised = uploadPack.advertise({ directory: folder, environment: {} }, undefined);
+    await expect(advertised).rejects.toThrow('does not answer');
+  });
+
+  test('remove what a server left that was killed, and nothing of one that lives', async () => {
+    // The name of a process that started at another time than the one with its number.
+    const left = temporaryName().replace(/^(\d+\.\d+\.\d+)\.\d+/, '$1.1');
+    const kept = temporaryName();
+    for (const name of [left, kept])
+      mkdirSync(join(tmpdir(), `scorpio-mega-server-${name}`, 'objects'), { recursive: true });
+    try {
+      await using own = await createMegaServer({ repo: repository.path, port: 0 });
+      await ask(own.url, '/project/app.git/info/refs?service=git-upload-pack');
+      await until(() => !scratchFolders().some((name) => name.endsWith(left)), 'the leftover is gone');
+      expect(scratchFolders().some((name) => name.endsWith(kept))).toBe(true);
+    } finally {
+      for (const name of [left, kept])
+        rmSync(join(tmpdir(), `scorpio-mega-server-${name}`), { recursive: true, force: true });
+    }
   });
 
   test('leave no git behind when the client goes away, and no folder when the server closes', async () => {

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { packSizes } from '../../../src/git/sized-tree.ts';
-import { readBootTag } from '../../../src/objects/boot-tag.ts';
+import { readBootTag } from '../../../src/util/boot-tag.ts';
 import { openObjectStore, type ObjectStore } from '../../../src/objects/object-store.ts';
-import { temporaryName } from '../../../src/objects/temporary-files.ts';
+import { temporaryName } from '../../../src/util/temporary-files.ts';
 import { EMPTY_BLOB_ID, hashObject } from '../../../src/util/git-hash.ts';
 import { createStoreFolder, readOpenFile, type StoreFolder } from '../../support/store-folder.ts';
 

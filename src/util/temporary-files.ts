@@ -1,6 +1,6 @@
-// Temporary files of the store: names that tell their maker, and removal of those whose maker is dead.
+// Temporary files that outlive a killed process: names that tell their maker, and removal of those whose maker is dead.
 import { readFileSync, readlinkSync } from 'node:fs';
-import { readdir, rm, stat } from 'node:fs/promises';
+import { lstat, readdir, rm } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { readBootTag } from './boot-tag.ts';
@@ -43,26 +43,28 @@ function isMakerAlive(pid: string, startTime: string): boolean {
 }
 
 /**
- * Removes from a folder the temporary files and folders of processes that died. Files made on another machine or in another PID
- * namespace, whose makers cannot be looked up, go when nobody wrote to them for a day. Resolves to how many went.
+ * Removes from a folder what this user's processes left in it that died: temporary files and folders whose names are
+ * `prefix` and a `temporaryName`. Those made on another machine or in another PID namespace, whose makers cannot be looked
+ * up, go when nobody wrote to them for a day. Resolves to how many went; rejects when the folder cannot be read.
  */
-export async function removeLeftovers(folder: string): Promise<number> {
+export async function removeLeftovers(folder: string, prefix = ''): Promise<number> {
   let removed = 0;
   for (const name of await readdir(folder)) {
-    const match = /^(\d+\.\d+)\.(\d+)\.(\d+)\.[0-9a-f]{8}\.\d+$/.exec(name);
+    if (!name.startsWith(prefix)) continue;
+    const match = /^(\d+\.\d+)\.(\d+)\.(\d+)\.[0-9a-f]{8}\.\d+$/.exec(name.slice(prefix.length));
     if (match === null) continue;
     const [, origin, pid = '', startTime = ''] = match;
     const path = join(folder, name);
     try {
-      if (origin === world) {
-        if (isMakerAlive(pid, startTime)) continue;
-      } else if (Date.now() - (await stat(path)).mtimeMs < FOREIGN_LEFTOVER_AGE_MS) {
-        continue;
-      }
+      if (origin === world && isMakerAlive(pid, startTime)) continue;
+      const { uid, mtimeMs } = await lstat(path);
+      // In a folder that others write to, theirs may turn into a link while it is removed.
+      if (uid !== process.getuid?.()) continue;
+      if (origin !== world && Date.now() - mtimeMs < FOREIGN_LEFTOVER_AGE_MS) continue;
       await rm(path, { recursive: true });
       removed++;
     } catch {
-      // Somebody else was faster, or it is another user's.
+      // Somebody else was faster.
     }
   }
   return removed;
