@@ -158,9 +158,9 @@ export class Contents {
     }
   }
 
-  /** Closes all. */
+  /** Closes all; what a call in the thread pool still uses is closed after it. */
   close(): void {
-    for (const content of this.#open) closeFd(content.fd);
+    for (const content of this.#open) this.#close(content);
     this.#open.clear();
   }
 

@@ -99,7 +99,9 @@ export class OverlayCore {
       // Kept as it comes, since a layer may be unable to keep it.
       need(
         chain(this.layer.list(inode.lower, ctx), (listing) => {
-          if (directory.listing === undefined) this.inodes.keepListing(directory, listing);
+          // The folder may have been forgotten meanwhile.
+          if (directory.listing === undefined && this.inodes.has(inode))
+            this.inodes.keepListing(directory, listing);
         }),
       );
     }

@@ -68,15 +68,19 @@ export class FileHandles {
   }
 
   open(ino: number, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
-    const core = this.#core;
     const inode = attempt(ctx, () => this.#prepare(ino, flags, ctx));
     return chain(inode, (inode) => {
-      if (this.#policy.shallOmit(sizeOf(core, inode))) throw new ErrnoError('ENOSYS');
-      // That it cannot be fetched is better told now than by a read.
-      const isFetched = isWriting(flags) || (inode.upper && !inode.isMetacopy);
-      if (isFetched) return this.#add(inode, flags);
-      return chain(this.#contents.readable(inode, ctx), () => this.#add(inode, flags));
+      if (this.#policy.shallOmit(sizeOf(this.#core, inode))) throw new ErrnoError('ENOSYS');
+      return this.#open(inode, flags, ctx);
     });
+  }
+
+  /** Opens what is prepared. */
+  #open(inode: Inode, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
+    // That it cannot be fetched is better told now than by a read.
+    const isFetched = isWriting(flags) || (inode.upper && !inode.isMetacopy);
+    if (isFetched) return this.#add(inode, flags);
+    return chain(this.#contents.readable(inode, ctx), () => this.#add(inode, flags));
   }
 
   create(
@@ -184,7 +188,8 @@ export class FileHandles {
     if (!inode.upper) return;
     const sync = dataOnly ? fdatasyncAsync : fsyncAsync;
     if (!inode.isMetacopy) {
-      await this.#contents.during(await this.#contents.readable(inode, ctx), sync);
+      // At once: a content that is not busy may be closed.
+      await chain(this.#contents.readable(inode, ctx), (content) => this.#contents.during(content, sync));
       return;
     }
     const fd = openUpper(this.#core, inode, O_RDONLY);
@@ -269,9 +274,9 @@ export class FileHandles {
   }
 
   #openExisting(inode: Inode, flags: number, ctx: CallContext): Awaitable<OpenedFile> {
-    if (!this.#policy.omits) return this.open(inode.ino, flags, ctx);
     this.#prepare(inode.ino, flags, ctx);
-    return { fh: 0, keepCache: true };
+    // Only an open may be refused with ENOSYS: the kernel would take it that there is no create.
+    return this.#policy.omits ? { fh: 0, keepCache: true } : this.#open(inode, flags, ctx);
   }
 
   #add(inode: Inode, flags: number): OpenedFile {

@@ -1,5 +1,7 @@
 // Files without handles, files that the kernel reads by itself, and the way from one to the other.
-import { constants, readFileSync } from 'node:fs';
+import { pbkdf2 } from 'node:crypto';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type KernelNotifier, WRITE_CLEAR_SET_ID, WRITE_SYNC } from '../../../src/fuse/filesystem.ts';
 import { ErrnoError } from '../../../src/util/errno.ts';
@@ -12,6 +14,7 @@ import { UpperOverlay } from '../../support/upper-overlay.ts';
 const LARGE = randomBytes(1024 * 1024 + 1, 4);
 /** More than are kept open. */
 const MANY = 1200;
+const pbkdf2Async = promisify(pbkdf2);
 const { O_RDONLY, O_RDWR, O_WRONLY } = constants;
 
 let overlay: UpperOverlay;
@@ -79,6 +82,38 @@ describe('without handles', () => {
     expect(readFileSync(overlay.upper('new'), 'latin1')).toBe('UPwer');
     await filesystem.setattr(target.ino, { size: 2 }, ctx);
     expect(await readBare(target.ino)).toBe('UP');
+  });
+
+  test('a create that meets a file is no open that could be refused', async () => {
+    overlay = new UpperOverlay(seed, { notifier: kernel });
+    const { filesystem, ctx } = overlay.fs;
+    for (const text of ['first', 'again']) {
+      const { entry, file } = await filesystem.create(1, 'file', 0o644, O_RDWR, ctx);
+      const { ino } = overlay.fs.count(entry);
+      await filesystem.write(ino, file.fh, Buffer.from(text), 0, 0, ctx);
+      expect(await readBare(ino)).toBe(text);
+      filesystem.release(file.fh);
+    }
+    const { ino } = await overlay.fs.stat('file');
+    expect(await outcome(async () => filesystem.open(ino, O_RDONLY, ctx))).toBe('ENOSYS');
+  });
+
+  test('a write that the disk is slow with does not reach whoever gets the descriptor after the end', async () => {
+    overlay = new UpperOverlay({}, { notifier: kernel });
+    const { filesystem, ctx } = overlay.fs;
+    const { entry, file } = await filesystem.create(1, 'file', 0o644, O_RDWR, ctx);
+    const { ino } = entry.attributes;
+    // All threads are busy, so the write waits for one.
+    const busy = Array.from({ length: 4 }, () => pbkdf2Async('', '', 100_000, 64, 'sha512'));
+    const writing = filesystem.write(ino, file.fh, Buffer.from('text'), 0, WRITE_SYNC, ctx);
+    const others: number[] = [];
+    await overlay.reopen(() => {
+      for (let index = 0; index < 40; index++) others.push(openSync(overlay.path(`other-${index}`), 'w'));
+    });
+    await Promise.all(busy);
+    expect(await writing).toBe(4);
+    for (const fd of others) closeSync(fd);
+    expect(readFileSync(overlay.upper('file'), 'latin1')).toBe('text');
   });
 
   test('an unlinked file works until it is forgotten, and is closed then', async () => {

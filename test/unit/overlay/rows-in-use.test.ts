@@ -2,6 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { MemoryBudget } from '../../../src/overlay/memory-budget.ts';
+import { outcome } from '../../support/filesystem-assertions.ts';
 import { seedFile } from '../../support/seed-tree.ts';
 import { UpperOverlay } from '../../support/upper-overlay.ts';
 
@@ -101,4 +102,33 @@ test('a copy from a file that was given up meanwhile succeeds', async () => {
   arrive();
   expect(await copying).toBe(3);
   expect(await readBare(to)).toBe('souget');
+});
+
+test('the listing of a folder that was forgotten before it came is not counted', async () => {
+  let arrive!: () => void;
+  const arrival = new Promise<void>((resolve) => {
+    arrive = resolve;
+  });
+  const memory = new MemoryBudget(2 ** 30);
+  overlay = new UpperOverlay(
+    { 'dir/file': seedFile('x') },
+    {
+      memory,
+      wrap: (layer) => ({
+        ...layer,
+        list: async (directory, request) => {
+          if (directory.path === 'dir') await arrival;
+          return layer.list(directory, request);
+        },
+      }),
+    },
+  );
+  await overlay.fs.lookup(1, 'other').catch(() => undefined);
+  const { held } = memory.report();
+  const { ino } = await overlay.fs.lookup(1, 'dir');
+  const looking = outcome(async () => overlay.fs.filesystem.lookup(ino, 'file', overlay.fs.ctx));
+  overlay.fs.forget(ino);
+  arrive();
+  expect(await looking).toBe('ESTALE');
+  expect(memory.report().held).toBe(held);
 });
