@@ -37,6 +37,9 @@ const SETTINGS = [
   'protocol.version=0',
   'credential.helper=',
   'core.askPass=',
+  // As the requests beside this one: to this server alone, and no way round.
+  'http.followRedirects=false',
+  'http.proxy=',
   // However small, it stays one pack, and nothing is tidied up behind our back.
   'fetch.unpackLimit=1',
   'gc.auto=0',
@@ -65,7 +68,11 @@ export function parsePackProgress(text: string): PackProgress | undefined {
 export async function fetchPack(options: FetchPackOptions): Promise<void> {
   const { url, ref, directory, shallow, authorization, signal, onProgress } = options;
   signal?.throwIfAborted();
-  const made = await runGit(['init', '--bare', '--quiet', '--template=', directory], INIT_TIMEOUT_MS);
+  const made = await runGit(
+    ['init', '--bare', '--quiet', '--template=', directory],
+    INIT_TIMEOUT_MS,
+    environmentOf(undefined),
+  );
   if (made.code !== 0) throw new GitError('failed', `git init: ${made.errorText}`);
   signal?.throwIfAborted();
   const git = spawnGit(
@@ -117,7 +124,7 @@ export async function fetchPack(options: FetchPackOptions): Promise<void> {
 
 /** The user's settings stay out: they may send the request elsewhere, or run programs. */
 function environmentOf(authorization: string | undefined): Record<string, string> {
-  const plain = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' };
+  const plain = { GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1', GIT_DEFAULT_HASH: 'sha1' };
   if (authorization === undefined) return plain;
   return {
     ...plain,

@@ -112,11 +112,15 @@ export interface GitResult {
 
 /**
  * Runs git to its end and collects what it prints (little: nothing bounds it). Rejects with GitError of kind
- * `git-missing`, or `failed` when it takes longer than `timeoutMs`.
+ * `git-missing`, or `failed` when it takes longer than `timeoutMs`. `environment` goes on top of the user's.
  */
-export function runGit(args: readonly string[], timeoutMs: number): Promise<GitResult> {
+export function runGit(
+  args: readonly string[],
+  timeoutMs: number,
+  environment: GitSpawnOptions['environment'] = {},
+): Promise<GitResult> {
   return new Promise((resolve, reject) => {
-    const git = spawnGit(args);
+    const git = spawnGit(args, { environment });
     git.child.stdin.end();
     let output = '';
     git.child.stdout.setEncoding('utf8');

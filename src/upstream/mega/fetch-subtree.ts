@@ -3,6 +3,8 @@
 // Every folder can be cloned from `<base>/<path>.git`. The server takes `.git` out of a path wherever it stands, so that
 // folders with that in their path have no such URL. Asking for the refs of a folder for the first time makes the server
 // keep a commit for it.
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import { fetchPack, type PackProgress } from '../../git/fetch-pack.ts';
 import { GitError } from '../../git/git-error.ts';
 import { percentEncodeBytes } from '../../util/percent-encode.ts';
@@ -42,6 +44,11 @@ export async function fetchSubtree(
   if (head === undefined) {
     throw new UpstreamError('not-found', `the server at ${http.url} has no branch for ${shown}`);
   }
+  let counted = 0;
+  const count = (bytes: number): void => {
+    http.countReceived(Math.max(0, bytes - counted));
+    counted = Math.max(counted, bytes);
+  };
   try {
     await fetchPack({
       url: base.url + route,
@@ -50,8 +57,13 @@ export async function fetchSubtree(
       shallow: canBeShallow,
       authorization: base.authorization,
       signal: request.signal,
-      onProgress: request.onProgress,
+      onProgress: (progress) => {
+        count(progress.bytes);
+        request.onProgress?.(progress);
+      },
     });
+    // What git tells is rounded, and nothing at all of a small one.
+    count(await packBytes(directory));
   } catch (error) {
     if (request.signal?.aborted === true) {
       throw new UpstreamError('aborted', 'the caller gave up', { cause: error });
@@ -59,6 +71,16 @@ export async function fetchSubtree(
     if (error instanceof GitError) throw new UpstreamError('server', error.message, { cause: error });
     throw error;
   }
+}
+
+/** Size of the packs in a repository. */
+async function packBytes(directory: string): Promise<number> {
+  const folder = join(directory, 'objects', 'pack');
+  let bytes = 0;
+  for (const name of await readdir(folder)) {
+    if (name.endsWith('.pack')) bytes += (await stat(join(folder, name))).size;
+  }
+  return bytes;
 }
 
 /** Version 0 of the protocol: lines with their length in front, the first of which has the capabilities. */

@@ -88,6 +88,8 @@ export interface MegaHttp {
   /** Base URL without credentials or trailing slash, for messages. */
   readonly url: string;
   readonly counters: MegaCounters;
+  /** Counts bytes that came from the server by another way. */
+  countReceived(bytes: number): void;
   /** The most requests at once. */
   readonly concurrency: number;
   readonly log: (message: string) => void;
@@ -283,6 +285,9 @@ export function createMegaHttp(options: MegaHttpOptions): MegaHttp {
   return {
     url: base.url,
     counters,
+    countReceived(bytes) {
+      counters.bytesReceived += bytes;
+    },
     concurrency: options.concurrency,
     log,
     closing: closing.signal,

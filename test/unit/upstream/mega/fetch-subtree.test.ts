@@ -1,9 +1,9 @@
 // A folder as one pack: from the embedded server, from one that speaks as Mega does, and from none.
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parsePackProgress } from '../../../../src/git/fetch-pack.ts';
 import { createMegaServer, type MegaServer } from '../../../../src/mega-server/mega-server.ts';
 import { createLazyObjects, type LazyObjects } from '../../../../src/objects/lazy-objects.ts';
@@ -128,6 +128,35 @@ describe('a pack', () => {
     const basic = `Basic ${Buffer.from(`user:${PASSWORD}`).toString('base64')}`;
     expect(seen.filter(({ url }) => url.includes('/a.git/')).length).toBeGreaterThanOrEqual(3);
     for (const { headers } of seen) expect(headers.authorization).toBe(basic);
+  });
+
+  test('counts as received', async () => {
+    const pack = await objects.fetchSubtree('/a');
+    const [name = ''] = readdirSync(join(folder, 'store/tmp'), { recursive: true })
+      .map(String)
+      .filter((path) => path.endsWith('.pack'));
+    const { size } = statSync(join(folder, 'store/tmp', name));
+    expect(size).toBeGreaterThan(500);
+    expect(upstream.counters.bytesReceived).toBeGreaterThan(size);
+    expect(upstream.counters.bytesReceived).toBeLessThan(size + 2000);
+    await pack.close();
+  });
+
+  test('comes whatever git is told elsewhere', async () => {
+    const config = join(folder, 'gitconfig');
+    writeFileSync(
+      config,
+      '[init]\n\tdefaultObjectFormat = sha256\n[http]\n\tproxy = http://127.0.0.1:1\n[fetch]\n\tfsckObjects = maybe\n',
+    );
+    vi.stubEnv('GIT_CONFIG_GLOBAL', config);
+    vi.stubEnv('GIT_DEFAULT_HASH', 'sha256');
+    vi.stubEnv('http_proxy', 'http://127.0.0.1:1');
+    vi.stubEnv('GIT_DIR', folder);
+    try {
+      await (await objects.fetchSubtree('/a')).close();
+    } finally {
+      vi.unstubAllEnvs();
+    }
   });
 
   test('of the whole repository comes from its own URL', async () => {
