@@ -202,6 +202,11 @@ function addHelpers(program: Command, globals: () => GlobalOptions, finish: Fini
     });
 }
 
+function refuseExcessArguments(command: Command): void {
+  command.allowExcessArguments(false);
+  for (const nested of command.commands) refuseExcessArguments(nested);
+}
+
 /** Builds the command line. Commands report their exit code to `finish`; parsing throws CommanderError. */
 export function createProgram(finish: Finish): Command {
   const program = new Command('scorpio');
@@ -220,7 +225,7 @@ export function createProgram(finish: Finish): Command {
   addConfigCommands(program, globals, finish);
   addStoreCommands(program, globals, finish);
   addHelpers(program, globals, finish);
-  for (const command of program.commands) command.allowExcessArguments(false);
+  for (const command of program.commands) refuseExcessArguments(command);
   program.action(async () => {
     const [unknown] = program.args;
     if (unknown !== undefined) {

@@ -1,7 +1,7 @@
 // Turns the text of a setting into its value, and says what is wrong with it.
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
-import { parseDiskAmount } from '../util/byte-size.ts';
+import { parseByteSize, parseDiskAmount } from '../util/byte-size.ts';
 import type { ConfigKey } from './keys.ts';
 
 /** A checked value. A whole number that a JavaScript number cannot hold exactly is a bigint. */
@@ -100,6 +100,14 @@ function checkAddress(key: ConfigKey, text: string): Checked {
   };
 }
 
+function checkByteSize(key: ConfigKey, text: string): Checked {
+  const bytes = parseByteSize(text);
+  if (bytes !== undefined) return { value: bytes };
+  return {
+    problem: `Invalid value for '${key.flat}': expected bytes as 512MiB or 2GB, got ${quote(text)}`,
+  };
+}
+
 function checkDiskAmount(key: ConfigKey, text: string): Checked {
   if (parseDiskAmount(text) !== undefined) return { value: text };
   return {
@@ -128,6 +136,8 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return checkUrl(key, text);
     case 'address':
       return checkAddress(key, text);
+    case 'byte-size':
+      return checkByteSize(key, text);
     case 'disk-amount':
       return checkDiskAmount(key, text);
     case 'path':

@@ -1,6 +1,6 @@
 // The table of configuration keys: loading, checking, `config show`, the template, the example and the docs follow it.
 
-/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is bytes or a share of the disk. */
+/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is a `byte-size` or a share of the disk. */
 export type ValueType =
   | 'url'
   | 'path'
@@ -13,6 +13,7 @@ export type ValueType =
   | 'fuse-binding'
   | 'address'
   | 'auto-bool'
+  | 'byte-size'
   | 'disk-amount'
   | 'open-requests';
 
@@ -141,11 +142,11 @@ const server: readonly ConfigKey[] = [
     flat: 'memory_budget',
     section: 'server',
     short: 'memory_budget',
-    type: 'u64',
-    default: '536870912',
+    type: 'byte-size',
+    default: '512MiB',
     min: 16_777_216,
     description:
-      'Memory that the daemon may take for all mounts together; bytes. Near it, the kernel is asked to forget files that nothing uses. Node alone takes about 100 MB.',
+      'Memory that the daemon may take for all mounts together. Near it, the kernel is asked to forget files that nothing uses. Node alone takes about 100 MB.',
   },
 ];
 

@@ -84,6 +84,7 @@ const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
   'fuse-binding': '`auto`, `kernel` or `fuse-native`',
   address: '`IP:PORT`',
   'auto-bool': '`auto`, `true` or `false`',
+  'byte-size': 'bytes as `512MiB` or `2GB`',
   'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',
   'open-requests': '`auto`, `always` or `never`',
 };

@@ -6,7 +6,7 @@ import { addHealthRoute } from './health.ts';
 import type { HttpServices } from './http-services.ts';
 import { acceptRawBodies } from './json-body.ts';
 import { refuseOtherUsers } from './peer-guard.ts';
-import { answerErrors, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
+import { answerErrors, answerFrameworkError, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
 
 /** How long a client may take to send a request, in milliseconds. */
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -20,6 +20,7 @@ export function createHttpApp(services: HttpServices): FastifyInstance {
     // Closing waits for requests under way; the daemon cuts them off when that takes too long.
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 4096 },
+    frameworkErrors: answerFrameworkError,
   });
   refuseForeignPages(app);
   refuseOtherUsers(app);

@@ -37,14 +37,28 @@ export class RequestError extends Error {
 export function answerErrors(app: FastifyInstance, log: Logger): void {
   app.setErrorHandler((error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
     if (error instanceof RegistryError) return sendError(reply, error);
-    if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500) {
-      const message = textOf[error.statusCode] ?? error.message;
-      return reply.code(error.statusCode).type('text/plain; charset=utf-8').send(message);
-    }
+    if ('statusCode' in error && error.statusCode !== undefined && error.statusCode < 500)
+      return sendText(reply, error.statusCode, error.message);
     log.error('a request failed', { method: request.method, url: request.url, error });
     log.debug('where it failed', { error });
     return sendError(reply, toRegistryError(error));
   });
+}
+
+/** Answers what the framework refuses before there is a route: a URL with a broken escape. */
+export function answerFrameworkError(
+  error: FastifyError,
+  _request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
+  return sendText(reply, error.statusCode ?? 400, error.message);
+}
+
+function sendText(reply: FastifyReply, status: number, message: string): FastifyReply {
+  return reply
+    .code(status)
+    .type('text/plain; charset=utf-8')
+    .send(textOf[status] ?? message);
 }
 
 function sendError(reply: FastifyReply, error: RegistryError): FastifyReply {

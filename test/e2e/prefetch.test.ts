@@ -182,6 +182,11 @@ describe('refuses', () => {
       expect.stringContaining('there is no such folder'),
     ]);
     expect(await outcome('--job', 'other', 'src')).toEqual([3, 'job other not found']);
+    expect(await outcome('')).toEqual([2, 'error: the path is empty']);
+    expect(await outcome('--job', point, 'src/../..')).toEqual([
+      2,
+      `error: src/../.. leads out of the mount of job ${point}`,
+    ]);
     expect(await outcome(point, '--depth', 'x')).toEqual([2, expect.stringContaining('number of levels')]);
     expect(await outcome(point, '--include', '../x')).toEqual([2, expect.stringContaining('no pattern')]);
   });

@@ -1,5 +1,5 @@
 // `scorpio prefetch`: has the daemon fetch a folder of a mount ahead of need.
-import { resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { formatByteSize } from '../../util/byte-size.ts';
 import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { CliError } from '../cli-error.ts';
@@ -46,13 +46,17 @@ async function locate(
   job: string | undefined,
   mounts: readonly MountStatus[],
 ): Promise<{ mount: MountStatus; inside: string }> {
+  if (path === '') throw new CliError('error: the path is empty', ExitCode.config);
   if (job !== undefined) {
     const mount =
       mounts.find((each) => each.job_id === job) ??
       mounts.find((each) => each.mount_id === job.toLowerCase()) ??
       mounts.find((each) => each.mountpoint === resolve(job));
     if (mount === undefined) throw new CliError(`job ${job} not found`, ExitCode.mount);
-    const inside = resolve('/', path).slice(1);
+    const inside = relative(mount.mountpoint, join(mount.mountpoint, path));
+    if (inside.split('/', 1)[0] === '..') {
+      throw new CliError(`error: ${path} leads out of the mount of job ${job}`, ExitCode.config);
+    }
     return { mount, inside };
   }
   const found = await findMount(path, mounts);

@@ -29,7 +29,8 @@ export interface Sandbox {
 
 /** Makes a sandbox. The program is the built one. */
 export async function createSandbox(): Promise<Sandbox> {
-  if (!existsSync(join(ROOT, 'dist/bundle/scorpio.js'))) throw new Error('dist/ is missing; run: npm run build');
+  if (!existsSync(join(ROOT, 'dist/bundle/scorpio.js')))
+    throw new Error('dist/ is missing; run: npm run build');
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'scorpio-cli-')));
   const storePath = join(folder, 'store');
   await mkdir(storePath);

@@ -58,6 +58,7 @@ describe('a mistake ends with 2, in words', () => {
     ['an argument too many', ['list', 'x'], /^error: too many arguments/u],
     ['an address with a name', ['--http-addr', 'localhost:1', 'list'], /It is not IP:PORT/u],
     ['a timeout that is none', ['mount', 'x', '--timeout', '0'], /It is not a number of seconds/u],
+    ['an argument too many', ['store', 'status', 'x'], /^error: too many arguments for 'status'/u],
     ['a missing option', ['mega-server'], /^error: required option '--repo <DIR>' not specified/u],
     ['a path and --path', ['mount', '/a', '--path', '/b'], /^error: \/a is a path already/u],
     [

@@ -197,6 +197,11 @@ describe('looking', () => {
   });
 });
 
+it('a broken escape in a URL is answered in words', async () => {
+  const answer = await http.ask('GET', '/antares/mounts/by-job/%ff');
+  expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('%ff')]);
+});
+
 describe('deleting', () => {
   it('answers with the mount as it was, unmounted', async () => {
     const { mount_id: id } = await create({ path: '/a', job_id: 'j' });
