@@ -79,9 +79,12 @@ export class Notifications implements KernelNotifier {
     this.#fd = fd;
     this.mayOmitOpen = features.mayOmitOpen;
     if (!features.passthrough) return;
-    this.#passthrough = openPassthrough(fd, () => {
-      this.#passthrough = undefined;
-    });
+    this.#passthrough = openPassthrough(
+      () => this.#fd,
+      () => {
+        this.#passthrough = undefined;
+      },
+    );
   }
 
   get passthrough(): Passthrough | undefined {
