@@ -129,9 +129,9 @@ export class MemoryUpstream implements Upstream {
     });
   }
 
-  async fetchSubtree(): Promise<void> {
+  fetchSubtree: Upstream['fetchSubtree'] = async () => {
     throw new UpstreamError('refused', 'memory: there is no Git interface');
-  }
+  };
 
   batchesBlobs = async (): Promise<boolean> => true;
 

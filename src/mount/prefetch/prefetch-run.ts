@@ -9,6 +9,7 @@ import { UpperChanges, type UpperChange } from '../../overlay/upper-changes.ts';
 import { UpstreamError } from '../../upstream/upstream-error.ts';
 import type { Snapshot } from '../../upstream/upstream.ts';
 import type { ObjectId } from '../../util/types.ts';
+import { linkAbort } from '../../util/abort-link.ts';
 import { createPathFilter, type FilterState, type PathFilter } from '../../util/path-filter.ts';
 import { MountError } from '../mount-error.ts';
 import type { PrefetchProgress, PrefetchReport, PrefetchRequest } from '../mount-host.ts';
@@ -280,20 +281,31 @@ class PrefetchRun {
     };
     if (wish === 'auto' && !isPackWorthwhile(evidence)) return;
     this.#triedPack = true;
+    await this.#fetchPack(path);
+  }
+
+  async #fetchPack(path: string): Promise<void> {
+    const { objects, onWarning } = this.#parts;
     const { signal } = this.#view;
+    // What is packed takes more when it is taken out.
+    const room = objects.room.left;
+    const link = linkAbort(signal);
     try {
-      this.#pack = await this.#parts.objects.fetchSubtree(path, {
-        signal,
+      this.#pack = await objects.fetchSubtree(path, {
+        signal: link.signal,
         onProgress: (progress) => {
           this.#tally.pack = progress;
+          if (progress.bytes > room) link.abort(new Error('it takes more than the store has room for'));
         },
       });
       this.#tally.usedPack = true;
     } catch (error) {
       signal.throwIfAborted();
-      this.#parts.onWarning(`the folder does not come as one pack: ${(error as Error).message}`);
+      const { message } = (link.signal.aborted ? link.signal.reason : error) as Error;
+      onWarning(`the folder does not come as one pack: ${message}`);
     } finally {
       this.#tally.pack = undefined;
+      link.unlink();
     }
   }
 }
