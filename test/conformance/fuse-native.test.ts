@@ -133,6 +133,38 @@ describe.each(Object.entries(factories))('fuse-native over %s', (_name, create) 
     expect(driver.paths.held).toMatchObject({ files: 0, hidden: 0 });
   });
 
+  it('serves it under that name in a folder that is renamed, too', async () => {
+    const driver = await start();
+    const handle = await driver.open('/a/file', constants.O_RDWR);
+    await driver.do('rename', '/a/file', HIDDEN);
+    await driver.do('rename', '/a', '/z');
+    const hidden = HIDDEN.replace('/a/', '/z/');
+    expect(await driver.stat(hidden)).toMatchObject({ nlink: 0, size: 6 });
+    expect((await driver.call('getattr', HIDDEN)).result).toBe('ENOENT');
+    await driver.do('release', '-', handle);
+    await driver.do('unlink', hidden);
+    expect(driver.paths.held).toMatchObject({ files: 0, hidden: 0 });
+  });
+
+  it.each(['removed', 'replaced'])(
+    'keeps nothing of it once it is closed, where its folder was %s',
+    async (how) => {
+      const driver = await start();
+      await driver.do('mkdir', '/new', 0o755);
+      await driver.do('mkdir', '/other', 0o755);
+      const handle = await driver.create('/new/file');
+      const second = await driver.open('/new/file', constants.O_RDWR);
+      await driver.do('rename', '/new/file', HIDDEN.replace('/a/', '/new/'));
+      if (how === 'removed') await driver.do('rmdir', '/new');
+      else await driver.do('rename', '/other', '/new');
+      // libfuse knows no path of it any more, so it asks for no removal.
+      await driver.do('release', '-', second);
+      expect(driver.paths.held).toMatchObject({ files: 1, hidden: 1 });
+      await driver.do('release', '-', handle);
+      expect(driver.paths.held).toMatchObject({ files: 0, hidden: 0 });
+    },
+  );
+
   it('refuses what is no UTF-8 with EILSEQ, and lists the rest of its folder', async () => {
     const driver = await start();
     expect(await driver.names('/odd')).toEqual(['caf\u00e9']);

@@ -75,6 +75,20 @@ test.skipIf(lacks('removed-folder'))(
   },
 );
 
+test('an unlinked file that is open works on when its folder is renamed', async () => {
+  const root = await mounts.fresh();
+  mkdirSync(`${root}/folder`);
+  const fd = openSync(`${root}/folder/file`, 'w+');
+  writeSync(fd, 'content');
+  unlinkSync(`${root}/folder/file`);
+  renameSync(`${root}/folder`, `${root}/renamed`);
+  expect(fstatSync(fd)).toMatchObject({ size: 7, nlink: 0 });
+  fchmodSync(fd, 0o600);
+  expect(readAll(fd)).toBe('content');
+  closeSync(fd);
+  rmdirSync(`${root}/renamed`);
+});
+
 test.skipIf(lacks('removed-folder'))(
   'nothing hidden appears beside an unlinked open file, and its folder can be removed',
   async () => {

@@ -37,6 +37,11 @@ export class OpenFiles {
     return file;
   }
 
+  /** Whether a handle of an inode is there. */
+  isOpen(ino: number): boolean {
+    return this.#files.some((file) => file?.ino === ino);
+  }
+
   /** Handles of all open files. */
   handles(): number[] {
     return this.#files.flatMap((file, handle) => (file === undefined ? [] : [handle]));

@@ -17,6 +17,7 @@ import type {
   FilesystemStatistics,
   KernelNotifier,
 } from '../filesystem.ts';
+import { HiddenFiles } from './hidden-files.ts';
 import { InodeReferences } from './inode-references.ts';
 import { isHiddenName, splitPath, toBytes, toText } from './names.ts';
 import { OpenFiles, type OpenFile } from './open-files.ts';
@@ -51,8 +52,7 @@ export class PathFilesystem {
   readonly #references: InodeReferences;
   readonly #paths: PathCache;
   readonly #files = new OpenFiles();
-  /** Removed files that are open, by the path that libfuse made up. */
-  readonly #hidden = new Map<string, number>();
+  readonly #hidden: HiddenFiles;
   readonly #onRefusal: NameRefusal;
 
   constructor(filesystem: Filesystem, onRefusal: NameRefusal = NO_NAME) {
@@ -60,6 +60,7 @@ export class PathFilesystem {
     this.#onRefusal = onRefusal;
     this.#references = new InodeReferences(filesystem);
     this.#paths = new PathCache(this.#references, MAX_PATHS);
+    this.#hidden = new HiddenFiles(this.#references);
   }
 
   /** What is in use: open files, removed ones among them, and inodes that the filesystem must not forget. */
@@ -73,7 +74,7 @@ export class PathFilesystem {
   }
 
   getattr(path: string, ctx: CallContext): Awaitable<Attributes> {
-    const hidden = this.#hidden.get(path);
+    const hidden = this.#hidden.find(path);
     if (hidden === undefined) {
       return this.#at(path, ctx, (ino) => this.#filesystem.getattr(ino, undefined, ctx));
     }
@@ -143,12 +144,7 @@ export class PathFilesystem {
   }
 
   unlink(path: string, ctx: CallContext): Awaitable<void> {
-    const hidden = this.#hidden.get(path);
-    if (hidden !== undefined) {
-      this.#hidden.delete(path);
-      this.#references.drop(hidden);
-      return undefined;
-    }
+    if (this.#hidden.remove(path)) return undefined;
     return this.#in(path, ctx, (parent, name) =>
       chain(this.#filesystem.unlink(parent, name, ctx), () => this.#paths.delete(path)),
     );
@@ -156,7 +152,10 @@ export class PathFilesystem {
 
   rmdir(path: string, ctx: CallContext): Awaitable<void> {
     return this.#in(path, ctx, (parent, name) =>
-      chain(this.#filesystem.rmdir(parent, name, ctx), () => this.#paths.delete(path)),
+      chain(this.#filesystem.rmdir(parent, name, ctx), () => {
+        this.#paths.delete(path);
+        this.#hidden.removeFolder(path);
+      }),
     );
   }
 
@@ -167,6 +166,7 @@ export class PathFilesystem {
         chain(this.#filesystem.rename(parent, name, newParent, newName, 0, ctx), () => {
           this.#paths.deleteTree(from);
           this.#paths.delete(to);
+          this.#hidden.moveFolder(from, to);
         }),
       ),
     );
@@ -232,6 +232,7 @@ export class PathFilesystem {
     if (file === undefined) return;
     this.#filesystem.release(file.fh);
     this.#references.drop(file.ino);
+    this.#hidden.closed(file.ino, (ino) => this.#files.isOpen(ino));
   }
 
   /** The whole folder, `.` and `..` included; names that are no UTF-8 are left out, and reported. */
@@ -284,7 +285,6 @@ export class PathFilesystem {
   /** Closes what is open and gives all references back. For the end: nothing may be asked afterwards. */
   close(): void {
     for (const handle of this.#files.handles()) this.release(handle);
-    for (const ino of this.#hidden.values()) this.#references.drop(ino);
     this.#hidden.clear();
     this.#paths.clear();
   }
@@ -317,7 +317,7 @@ export class PathFilesystem {
         () =>
           chain(this.unlink(path, ctx), () => {
             removed = true;
-            this.#hidden.set(madeUp, ino);
+            this.#hidden.add(madeUp, ino);
           }),
         () => {
           if (!removed) this.#references.drop(ino);
@@ -369,7 +369,7 @@ export class PathFilesystem {
     if (path === ROOT) return ROOT_INO;
     const known = this.#paths.take(path);
     if (known !== undefined) return known;
-    const hidden = this.#hidden.get(path);
+    const hidden = this.#hidden.find(path);
     if (hidden !== undefined) {
       this.#references.hold(hidden);
       return hidden;
