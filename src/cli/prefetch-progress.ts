@@ -1,17 +1,10 @@
 // How a prefetch is shown while it runs: a bar on a terminal, a line now and then elsewhere.
+import type { PrefetchNumbers as NumbersOfAnyEvent } from '../http/prefetch.ts';
 import { formatByteSize } from '../util/byte-size.ts';
 
 /** A `progress` event of the HTTP API. */
-export interface PrefetchNumbers {
+export interface PrefetchNumbers extends NumbersOfAnyEvent {
   readonly counting?: boolean;
-  readonly folders: number;
-  readonly files: number;
-  readonly present: number;
-  readonly fetched: number;
-  readonly failed: number;
-  readonly bytes: number;
-  readonly total_bytes: number;
-  readonly unsized: number;
   readonly pack?: { readonly objects: number; readonly total_objects: number; readonly bytes: number } | null;
 }
 

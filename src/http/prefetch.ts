@@ -10,7 +10,7 @@ const MAX_GLOBS = 1000;
 const PACK_WISHES = ['auto', 'always', 'never'] as const;
 
 /** The numbers of a prefetch, as the API spells them. */
-interface PrefetchNumbers {
+export interface PrefetchNumbers {
   readonly folders: number;
   readonly files: number;
   readonly present: number;

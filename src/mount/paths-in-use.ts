@@ -2,6 +2,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
 import { findMount, parseMountinfo, type MountInfo } from '../fuse/kernel/mountinfo.ts';
+import { inTime } from '../util/in-time.ts';
 import { isWithin } from '../util/path-within.ts';
 
 /** Who takes longer could have missed somebody, so that the answer is "uncertain". */
@@ -104,17 +105,5 @@ function target(link: string): string | undefined {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
-  }
-}
-
-async function inTime(work: Promise<unknown>, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  try {
-    return await Promise.race([work.then(() => true), timeout]);
-  } finally {
-    clearTimeout(timer);
   }
 }

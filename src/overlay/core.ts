@@ -5,6 +5,7 @@ import type { Layer, LayerEntry, Listing } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { readDirectory, statAt, statIfPresent, type Stat } from '../util/syscall.ts';
+import { Aliases } from './aliases.ts';
 import { DirectoryView, FIRST_COOKIE } from './directory-view.ts';
 import { type DirectoryState, Inode } from './inode.ts';
 import { lowerIno, upperIno } from './inode-numbers.ts';
@@ -347,7 +348,7 @@ export class OverlayCore {
       inode.parent = parent;
       inode.name = name;
     } else {
-      (inode.aliases ??= []).push({ parent, name });
+      (inode.aliases ??= new Aliases()).add({ parent, name });
     }
     if (inode.directory === undefined && inode.upperIno !== 0) this.inodes.noteLinks(inode);
   }
@@ -355,13 +356,13 @@ export class OverlayCore {
   /** Takes a name from an inode: another one takes its place, if one is known. */
   dropName(inode: Inode, parent: Inode, name: string): void {
     if (inode.parent === parent && inode.name === name) {
-      const next = inode.aliases?.pop();
+      const next = inode.aliases?.take();
       inode.parent = next?.parent;
       inode.name = next?.name ?? '';
     } else {
-      inode.aliases = inode.aliases?.filter((alias) => alias.parent !== parent || alias.name !== name);
+      inode.aliases?.delete({ parent, name });
     }
-    if (inode.aliases?.length === 0) inode.aliases = undefined;
+    if (inode.aliases?.size === 0) inode.aliases = undefined;
   }
 
   /** Counts a reference for the kernel and describes the object to it. */

@@ -1,7 +1,8 @@
 // What the kernel knows of an overlay: objects, and files of the lower layer that need none.
 import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
-import { type Alias, type DirectoryState, Inode } from './inode.ts';
+import { type Alias, Aliases } from './aliases.ts';
+import { type DirectoryState, Inode } from './inode.ts';
 import { childIno, pathSeed } from './inode-numbers.ts';
 import { KnownFiles } from './known-files.ts';
 import type { UpperLayer } from './upper.ts';
@@ -224,7 +225,7 @@ export class InodeTable {
     inode.shownIno = old.shownIno || old.ino;
     inode.upperIno = upperIno;
     inode.isUncapable = old.isUncapable;
-    if (aliases.length > 0) inode.aliases = aliases;
+    if (aliases.length > 0) inode.aliases = new Aliases(aliases);
     for (const { parent, name } of aliases) parent.directory?.children.set(name, inode);
     this.#hardLinks.set(upperIno, inode);
     old.parent = undefined;
@@ -316,7 +317,7 @@ export class InodeTable {
       this.#shrink(inode);
       return;
     }
-    const parents = [inode.parent, ...(inode.aliases ?? []).map((alias) => alias.parent)];
+    const parents = [inode.parent, ...Array.from(inode.aliases ?? [], (alias) => alias.parent)];
     this.#drop(inode);
     for (const parent of parents) if (parent !== undefined) this.dropIfUnused(parent);
   }

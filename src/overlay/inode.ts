@@ -1,16 +1,11 @@
 // An object of the overlay as the kernel knows it.
+import type { Aliases } from './aliases.ts';
 import { constants } from 'node:fs';
 import type { LayerEntry, Listing } from '../layers/layer.ts';
 import type { Stat } from '../util/syscall.ts';
 import type { Content } from './contents.ts';
 import type { DirectoryView } from './directory-view.ts';
 import type { PathSeed } from './inode-numbers.ts';
-
-/** The name of a non-folder in a folder, besides its first one. */
-export interface Alias {
-  readonly parent: Inode;
-  readonly name: string;
-}
 
 /** What a folder holds in memory. Parts are loaded when they are first needed. */
 export class DirectoryState {
@@ -58,7 +53,7 @@ export class Inode {
   parent: Inode | undefined;
   name: string;
   /** More names (hard links) that are known. */
-  aliases: Alias[] | undefined = undefined;
+  aliases: Aliases | undefined = undefined;
   lower: LayerEntry | undefined;
   upper: boolean;
   /** Inode number in the upper layer; 0 while not there. */

@@ -181,7 +181,9 @@ export class UpperLayer {
 
   /** A file is about to be emptied, which must not make a whiteout of it: marks it where a name of it needs that. */
   keepName(inode: Inode): void {
-    if (!isOciName(inode.name) && inode.aliases?.some((alias) => isOciName(alias.name)) !== true) return;
+    const hasOciName =
+      isOciName(inode.name) || Array.from(inode.aliases ?? []).some((alias) => isOciName(alias.name));
+    if (!hasOciName) return;
     const { dirfd, name } = this.place(inode);
     markAsFile(dirfd, name, this.format.namespace);
   }

@@ -1,6 +1,6 @@
 // Clones of folders over Git's smart HTTP, by the git program.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { constants, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { UploadPack } from '../../../src/mega-server/git-http/upload-pack.ts';
 import { createMegaServer, type MegaServer } from '../../../src/mega-server/mega-server.ts';
+import { closeFd, mknodAt, openPath } from '../../../src/util/syscall.ts';
 import { temporaryName } from '../../../src/util/temporary-files.ts';
 import { createGitRepository, utf8Name, type GitRepository } from '../../support/git-repository.ts';
 import { runProgram } from '../../support/run-program.ts';
@@ -167,7 +168,9 @@ describe('requests', () => {
     mkdirSync(join(folder, 'objects'));
     mkdirSync(join(folder, 'refs'));
     // Opening it waits for somebody who writes.
-    execFileSync('mkfifo', [join(folder, 'HEAD')]);
+    const fd = openPath(folder, constants.O_RDONLY);
+    mknodAt(fd, 'HEAD', constants.S_IFIFO | 0o600, 0);
+    closeFd(fd);
     using uploadPack = new UploadPack(300);
     const advertised = uploadPack.advertise({ directory: folder, environment: {} }, undefined);
     await expect(advertised).rejects.toThrow('does not answer');

@@ -1,6 +1,5 @@
 // One prefetch over a store and an upstream: what it fetches, what the upper folder changes about that, and its end.
-import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { constants, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createMonorepoLayer } from '../../../src/layers/monorepo.ts';
@@ -10,6 +9,7 @@ import { createLazyObjects, type LazyObjects } from '../../../src/objects/lazy-o
 import { openObjectStore, type ObjectStore } from '../../../src/objects/object-store.ts';
 import type { Snapshot, UpstreamRequest } from '../../../src/upstream/upstream.ts';
 import { hashObject } from '../../../src/util/git-hash.ts';
+import { closeFd, openPath, setXattrAt } from '../../../src/util/syscall.ts';
 import { MemoryUpstream } from '../../support/memory-upstream.ts';
 import { createStoreFolder, type StoreFolder } from '../../support/store-folder.ts';
 
@@ -58,8 +58,11 @@ function run(request: Partial<PrefetchRequest> = {}, signal = new AbortControlle
 }
 
 const stored = (): string[] => ALL.filter((text) => store.hasBlob(hashObject('blob', Buffer.from(text))));
-const setAttribute = (path: string, name: string, value: string): void =>
-  void execFileSync('setfattr', ['-n', `user.overlay.${name}`, '-v', value, join(upperDir, path)]);
+const setAttribute = (path: string, name: string, value: string): void => {
+  const fd = openPath(join(upperDir, path), constants.O_RDONLY);
+  setXattrAt(fd, '', `user.overlay.${name}`, Buffer.from(value));
+  closeFd(fd);
+};
 
 test('fetches everything, and counts it', async () => {
   const report = await run();
