@@ -293,6 +293,8 @@ export class FileHandles {
     const { passthrough } = this.#policy;
     if (passthrough === undefined) return undefined;
     let content = inode.content;
+    // Content that is about to move: who opens the file afterwards would get what it moved from, and write to it.
+    if (inode.copyUp !== undefined) return undefined;
     // All open files of an inode go the same way.
     if (content === undefined || content.throughs === 0) {
       if (inode.handles > 0 || !isWorthIt(this.#core, inode, flags)) return undefined;

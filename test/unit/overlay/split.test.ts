@@ -3,6 +3,7 @@ import { constants, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Entry, type KernelNotifier, WRITE_CLEAR_SET_ID } from '../../../src/fuse/filesystem.ts';
+import { createCallContext } from '../../support/call-context.ts';
 import { outcome } from '../../support/filesystem-assertions.ts';
 import { randomBytes } from '../../support/random.ts';
 import { seedFile } from '../../support/seed-tree.ts';
@@ -149,3 +150,34 @@ test('set-id bits that a reader sets go with the next write of somebody without 
   await writeAt(node, 'new', 0, WRITE_CLEAR_SET_ID);
   expect(await filesystem.getattr(node, undefined, ctx)).toMatchObject({ mode: 0o100755 });
 });
+
+test.each(['cut', 'written by a call that was interrupted'])(
+  'who opens a file while its content is copied does not hand the file of the store to later writers (%s)',
+  async (how) => {
+    const { filesystem, ctx } = overlay.fs;
+    filesystem.release(reader);
+    const { node } = await lookup();
+    let changing: Promise<unknown>;
+    if (how === 'cut') {
+      changing = Promise.resolve(filesystem.setattr(node, { size: LARGE.length - 1 }, ctx));
+    } else {
+      const { fh } = await filesystem.open(node, O_RDWR, ctx);
+      const interrupt = new AbortController();
+      const caller = createCallContext({ signal: interrupt.signal });
+      changing = outcome(async () => filesystem.write(node, fh, Buffer.from('x'), 0, 0, caller));
+      interrupt.abort();
+      await changing;
+      filesystem.release(fh);
+    }
+    isReading = true;
+    const early = await filesystem.open(node, O_RDONLY, ctx);
+    isReading = false;
+    arrive();
+    await changing;
+    // The copy of an interrupted call goes on.
+    await filesystem.setattr(node, { mode: 0o600 }, ctx);
+    const writer = await filesystem.open(node, O_RDWR, ctx);
+    expect([early.backingId, writer.backingId]).toEqual([undefined, undefined]);
+    for (const { fh } of [early, writer]) filesystem.release(fh);
+  },
+);
