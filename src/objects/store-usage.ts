@@ -21,6 +21,8 @@ import { UsageNotes } from './usage-notes.ts';
 const POLL_MS = 2000;
 /** A disk that others fill must not cost what is being worked with. */
 const RECENT_MS = 10 * 60 * 1000;
+/** Time for whoever fetched a blob to open it, also where it is larger than the limit. Milliseconds. */
+const ARRIVAL_MS = 2000;
 /** What is fetched ahead of need displaces only what nobody used for so long. */
 const PREFETCH_DISPLACES_MS = 60 * 60 * 1000;
 const PREFETCH_STEP_BYTES = 8 * 1024 * 1024;
@@ -199,7 +201,7 @@ export class StoreUsage {
     if (this.#evicting !== undefined || this.#closing.signal.aborted) return;
     const { bytes, isOverLimit } = this.#excess();
     if (bytes === 0) return;
-    const unusedSince = isOverLimit ? Number.POSITIVE_INFINITY : Date.now() - RECENT_MS;
+    const unusedSince = Date.now() - (isOverLimit ? ARRIVAL_MS : RECENT_MS);
     this.#evicting = this.#evictor
       .evict({ bytes, unusedSince, signal: this.#closing.signal })
       .catch((error: unknown) => this.#warn(error))

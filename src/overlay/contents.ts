@@ -18,6 +18,11 @@ import type { Inode } from './inode.ts';
  * read or written again is opened again.
  */
 const MOST_OPEN = 1024;
+/**
+ * After so long without use, a file of the store is closed that no open file is known of: the store keeps what is open,
+ * and could not stay within its limit otherwise. Milliseconds.
+ */
+const IDLE_MS = 3000;
 
 /** The open content of a file. */
 export class Content {
@@ -50,6 +55,9 @@ export class Contents {
   readonly #core: OverlayCore;
   readonly #open = new Set<Content>();
   #clock = 0;
+  /** The clock when idle files were last looked for. */
+  #lastSweep = 0;
+  #sweeper: NodeJS.Timeout | undefined;
 
   constructor(core: OverlayCore) {
     this.#core = core;
@@ -132,6 +140,7 @@ export class Contents {
     }
     content.used = ++this.#clock;
     if (this.#open.size > MOST_OPEN) this.#closeOldest(content);
+    this.#sweeper ??= setInterval(() => this.#closeIdle(), IDLE_MS).unref();
     return content;
   }
 
@@ -160,6 +169,7 @@ export class Contents {
 
   /** Closes all; what a call in the thread pool still uses is closed after it. */
   close(): void {
+    clearInterval(this.#sweeper);
     for (const content of this.#open) this.#close(content);
     this.#open.clear();
   }
@@ -180,10 +190,24 @@ export class Contents {
   #closeOldest(keep: Content): void {
     const idle = [...this.#open].filter((content) => content !== keep && content.throughs === 0);
     idle.sort((a, b) => a.used - b.used);
-    for (const { inode } of idle.slice(0, idle.length / 2)) {
-      this.drop(inode);
-      this.#core.dropIfUnused(inode);
+    for (const { inode } of idle.slice(0, idle.length / 2)) this.#forget(inode);
+  }
+
+  /** Closes the store's files that nobody used since the last time. */
+  #closeIdle(): void {
+    for (const { inode, used } of this.#open) {
+      const isLower = !inode.upper || inode.isMetacopy;
+      if (isLower && inode.handles === 0 && used <= this.#lastSweep) this.#forget(inode);
     }
+    this.#lastSweep = this.#clock;
+    if (this.#open.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+
+  #forget(inode: Inode): void {
+    this.drop(inode);
+    this.#core.dropIfUnused(inode);
   }
 
   /**
