@@ -341,6 +341,12 @@ export class OverlayCore {
     directory.view?.remove(name);
   }
 
+  /** An object is about to get or to lose a name: who has its other inode open sees that, too (see split.ts). */
+  linksChange(inode: Inode): void {
+    const partner = this.inodes.partner(inode);
+    if (partner !== undefined) this.notifier?.invalidateInode(partner.ino, -1, 0);
+  }
+
   /** Gives an inode a name (its first, or one more). */
   addName(inode: Inode, parent: Inode, name: string): void {
     parent.directory?.children.set(name, inode);

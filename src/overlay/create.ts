@@ -96,6 +96,7 @@ export function link(core: OverlayCore, inode: Inode, parent: Inode, name: strin
   }
   core.nameAdded(parent, name, inode.type);
   core.addName(inode, parent, name);
+  core.linksChange(inode);
   return core.entry(inode, ctx);
 }
 

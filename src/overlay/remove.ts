@@ -43,4 +43,5 @@ export function rmdir(core: OverlayCore, parent: Inode, name: string, ctx: CallC
 /** An object that is about to lose a name stays reachable as long as the kernel knows it. */
 export function loseName(core: OverlayCore, inode: Inode): void {
   if (inode.upper && inode.aliases === undefined) core.upper.pin(inode);
+  core.linksChange(inode);
 }

@@ -20,7 +20,7 @@ let reader: number;
 let arrive: () => void;
 
 const kernel: KernelNotifier = {
-  invalidateInode: () => undefined,
+  invalidateInode: (ino, offset) => void invalidated.push([ino, offset]),
   invalidateEntry: () => undefined,
   mayOmitOpen: true,
   passthrough: { register: () => 1, unregister: () => undefined },
@@ -53,6 +53,7 @@ beforeEach(async () => {
   expect(await outcome(async () => filesystem.open(old, O_RDWR, ctx))).toBe('ESTALE');
 });
 let isReading = false;
+let invalidated: [number, number][] = [];
 afterEach(() => overlay.dispose());
 
 const lookup = async (): Promise<{ node: number; entry: Entry }> => {
@@ -181,3 +182,20 @@ test.each(['cut', 'written by a call that was interrupted'])(
     for (const { fh } of [early, writer]) filesystem.release(fh);
   },
 );
+
+test('its readers see how many names it has', async () => {
+  const { filesystem, ctx } = overlay.fs;
+  const { node } = await lookup();
+  const changes = [
+    () => filesystem.link(node, 1, 'second', ctx),
+    () => filesystem.unlink(1, 'second', ctx),
+    () => filesystem.rename(1, 'other', 1, 'large', 0, ctx),
+  ];
+  await overlay.fs.writeFile('other', 'other');
+  for (const [index, nlink] of [2, 1, 0].entries()) {
+    invalidated = [];
+    await changes[index]?.();
+    expect(invalidated).toContainEqual([old, -1]);
+    expect(await filesystem.getattr(old, undefined, ctx)).toMatchObject({ nlink });
+  }
+});
