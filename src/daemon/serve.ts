@@ -1,4 +1,5 @@
 // The daemon: puts the parts together, serves until it is told to stop, and takes them apart in reverse order.
+import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { parseAddress } from '../config/check-value.ts';
@@ -151,6 +152,7 @@ async function openHost(config: Config, log: Logger, closers: Closer[]): Promise
     binding,
     memory: new MemoryBudget(config.memoryBudget),
     openRequests: config.openRequests,
+    makeRoomFor: (folder) => isSameDisk(folder, config.storePath) && store.makeRoom(),
     traffic: () => ({ fetchedBytes: upstream.counters.bytesReceived, requests: upstream.counters.requests }),
     rules: {
       reserved: [config.storePath, config.upperRoot, config.clRoot],
@@ -204,4 +206,13 @@ function warnOfOpenAddress(address: string, log: Logger): void {
 
 function isRoot(): boolean {
   return process.geteuid?.() === 0;
+}
+
+/** Whether what goes in one folder is room in the other. */
+function isSameDisk(one: string, other: string): boolean {
+  try {
+    return statSync(one).dev === statSync(other).dev;
+  } catch {
+    return false;
+  }
 }

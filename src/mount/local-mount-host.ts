@@ -53,6 +53,8 @@ export interface LocalMountHostOptions {
   readonly binding: FuseBinding;
   /** What all mounts share of the memory; default: no limit. */
   readonly memory?: MemoryBudget;
+  /** Called when the disk of the folder is full: removes something there; whether there was something. */
+  readonly makeRoomFor?: (folder: string) => boolean;
   /** What the upstream has transferred so far. */
   readonly traffic: () => { readonly fetchedBytes: number; readonly requests: number };
   readonly rules: MountpointRules;
@@ -311,6 +313,7 @@ class LocalMountHost implements MountHost {
             gid,
             notifier,
             ...(memory === undefined ? {} : { memory }),
+            makeRoom: () => this.#options.makeRoomFor?.(upperDir) ?? false,
             findPathsInUse: () => findPathsInUse(mountpoint, spec.allowOther),
           }),
         {

@@ -61,6 +61,8 @@ export interface ObjectStore extends AsyncDisposable {
   writeBlob(id: ObjectId): BlobWriter;
   /** Watches the disk, and keeps the store within its budget until it is closed. For a process that stays. */
   keepWithinBudget(): void;
+  /** Removes some blobs now, for somebody who found the disk full. Whether it is worth another attempt. */
+  makeRoom(): boolean;
   /** Bytes that may be fetched ahead of need; 0 when that would displace what is in use. */
   prefetchRoom(): number;
   /** Keeps a stored blob from being removed: it exists nowhere else. False when it is not stored. Survives a crash. */
@@ -175,6 +177,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     hasBlob: (id) => blobs.has(id),
     writeBlob: (id) => blobs.write(id),
     keepWithinBudget: () => usage.watch(),
+    makeRoom,
     prefetchRoom: () => usage.prefetchRoom(),
     protectBlob: (id) => guarded.protect(id, blobs.pathOf(id)),
     releaseBlob: (id) => guarded.release(id),

@@ -15,6 +15,7 @@ import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, copyFileRange, fallocate, lseek, O_TMPFILE, openAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
+import { type MakeRoom, withRoom } from './full-disk.ts';
 import { type Content, Contents } from './contents.ts';
 import { discardContent, openUpper } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
@@ -52,10 +53,12 @@ export class FileHandles {
   readonly #contents: Contents;
   readonly #policy: OpenPolicy;
   readonly #handles = new Map<number, FileHandle>();
+  readonly #makeRoom: MakeRoom | undefined;
   #next = 1;
 
-  constructor(core: OverlayCore) {
+  constructor(core: OverlayCore, makeRoom: MakeRoom | undefined) {
     this.#core = core;
+    this.#makeRoom = makeRoom;
     this.#contents = new Contents(core);
     this.#policy = new OpenPolicy(core.notifier);
     core.inodes.watch = {
@@ -156,14 +159,18 @@ export class FileHandles {
     const flags = fh === 0 ? 0 : this.#get(fh).flags;
     return chain(
       // The inode is asked for with each attempt: without a handle, nothing else keeps it an object while this waits.
-      attempt(ctx, () => this.#contents.writable(this.#writing(ino, fh), ctx)),
+      withRoom(this.#makeRoom, () =>
+        attempt(ctx, () => this.#contents.writable(this.#writing(ino, fh), ctx)),
+      ),
       (content) => {
         if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, content.inode);
         const at = (flags & O_APPEND) === 0 ? position : fstatSync(content.fd).size;
         const isDurable = (options & (WRITE_SYNC | WRITE_DSYNC)) !== 0 || (flags & (O_SYNC | O_DSYNC)) !== 0;
-        if (!isDurable) return writeAll(content.fd, data, at);
+        if (!isDurable) return writeAll(content.fd, data, at, this.#makeRoom);
         const dataOnly = (options & WRITE_SYNC) === 0 && (flags & O_SYNC) !== O_SYNC;
-        return this.#contents.during(content, (fd) => writeDurably(fd, data, at, dataOnly));
+        return this.#contents.during(content, (fd) =>
+          writeDurably(fd, data, at, { dataOnly, makeRoom: this.#makeRoom }),
+        );
       },
     );
   }
@@ -379,11 +386,12 @@ function readAll(fd: number, target: Uint8Array, position: number): number {
   return target.length === 0 ? 0 : readSync(fd, target, 0, target.length, position);
 }
 
-function writeAll(fd: number, data: Uint8Array, position: number): number {
+function writeAll(fd: number, data: Uint8Array, position: number, makeRoom: MakeRoom | undefined): number {
   let done = 0;
+  const writeRest = (): number => writeSync(fd, data, done, data.length - done, position + done);
   while (done < data.length) {
     try {
-      done += writeSync(fd, data, done, data.length - done, position + done);
+      done += withRoom(makeRoom, writeRest) as number;
     } catch (error) {
       // What fitted on the disk was written and is reported; the next write reports the error.
       if (done > 0) return done;
@@ -398,11 +406,12 @@ async function writeDurably(
   fd: number,
   data: Uint8Array,
   position: number,
-  dataOnly: boolean,
+  { dataOnly, makeRoom }: { readonly dataOnly: boolean; readonly makeRoom: MakeRoom | undefined },
 ): Promise<number> {
   let done = 0;
+  const writeRest = () => writeAsync(fd, data, done, data.length - done, position + done);
   while (done < data.length) {
-    const { bytesWritten } = await writeAsync(fd, data, done, data.length - done, position + done);
+    const { bytesWritten } = await withRoom(makeRoom, writeRest);
     done += bytesWritten;
   }
   await (dataOnly ? fdatasyncAsync(fd) : fsyncAsync(fd));

@@ -18,6 +18,7 @@ import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, openAt, readlinkAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
+import { type MakeRoom, withRoom } from './full-disk.ts';
 import { getxattr, listxattr, removexattr, setattr, setxattr } from './attributes.ts';
 import { adoptRoot } from './copy-up.ts';
 import { OverlayCore, TTL_SECONDS } from './core.ts';
@@ -51,6 +52,8 @@ export interface OverlayOptions {
   readonly memory?: MemoryBudget;
   /** For kernels that cannot judge themselves what may be forgotten. */
   readonly findPathsInUse?: FindPathsInUse;
+  /** Called when the disk of the upper folder is full, before an operation fails for that. */
+  readonly makeRoom?: MakeRoom;
 }
 
 /** Opens an overlay. Throws ErrnoError when the folders cannot hold one (see UpperLayer.open). */
@@ -60,7 +63,7 @@ export function createOverlay(options: OverlayOptions): Filesystem {
   try {
     const core = new OverlayCore(options.layer, upper, owner, options.notifier, options.memory);
     adoptRoot(core, core.inode(1));
-    return new Overlay(core, joinBudget(core, options));
+    return new Overlay(core, joinBudget(core, options), options.makeRoom);
   } catch (error) {
     upper.close();
     throw error;
@@ -94,11 +97,13 @@ class Overlay implements Filesystem {
   readonly #files: FileHandles;
 
   readonly #leaveBudget: () => void;
+  readonly #makeRoom: MakeRoom | undefined;
 
-  constructor(core: OverlayCore, leaveBudget: () => void) {
+  constructor(core: OverlayCore, leaveBudget: () => void, makeRoom: MakeRoom | undefined) {
     this.#core = core;
+    this.#makeRoom = makeRoom;
     this.#leaveBudget = leaveBudget;
-    this.#files = new FileHandles(core);
+    this.#files = new FileHandles(core, makeRoom);
   }
 
   lookup(parent: number, name: string, ctx: CallContext): Awaitable<Entry> {
@@ -120,7 +125,7 @@ class Overlay implements Filesystem {
   }
 
   setattr(ino: number, changes: AttributeChanges, ctx: CallContext): Awaitable<Attributes> {
-    return attempt(ctx, () => setattr(this.#core, this.#files, this.#core.inode(ino), changes, ctx));
+    return this.#change(ctx, () => setattr(this.#core, this.#files, this.#core.inode(ino), changes, ctx));
   }
 
   readlink(ino: number, ctx: CallContext): Awaitable<Buffer> {
@@ -134,15 +139,15 @@ class Overlay implements Filesystem {
   }
 
   mknod(parent: number, name: string, mode: number, rdev: number, ctx: CallContext): Awaitable<Entry> {
-    return attempt(ctx, () => mknod(this.#core, this.#core.directory(parent), name, mode, rdev, ctx));
+    return this.#change(ctx, () => mknod(this.#core, this.#core.directory(parent), name, mode, rdev, ctx));
   }
 
   mkdir(parent: number, name: string, mode: number, ctx: CallContext): Awaitable<Entry> {
-    return attempt(ctx, () => mkdir(this.#core, this.#core.directory(parent), name, mode, ctx));
+    return this.#change(ctx, () => mkdir(this.#core, this.#core.directory(parent), name, mode, ctx));
   }
 
   symlink(parent: number, name: string, target: Buffer, ctx: CallContext): Awaitable<Entry> {
-    return attempt(ctx, () => symlink(this.#core, this.#core.directory(parent), name, target, ctx));
+    return this.#change(ctx, () => symlink(this.#core, this.#core.directory(parent), name, target, ctx));
   }
 
   link(ino: number, parent: number, name: string, ctx: CallContext): Awaitable<Entry> {
@@ -152,7 +157,7 @@ class Overlay implements Filesystem {
   }
 
   unlink(parent: number, name: string, ctx: CallContext): Awaitable<void> {
-    return attempt(ctx, () => unlink(this.#core, this.#core.directory(parent), name, ctx));
+    return this.#change(ctx, () => unlink(this.#core, this.#core.directory(parent), name, ctx));
   }
 
   rmdir(parent: number, name: string, ctx: CallContext): Awaitable<void> {
@@ -167,7 +172,7 @@ class Overlay implements Filesystem {
     flags: number,
     ctx: CallContext,
   ): Awaitable<void> {
-    return attempt(ctx, () => {
+    return this.#change(ctx, () => {
       const from = { parent: this.#core.directory(parent), name };
       const to = { parent: this.#core.directory(newParent), name: newName };
       rename(this.#core, from, to, flags, ctx);
@@ -185,10 +190,12 @@ class Overlay implements Filesystem {
     flags: number,
     ctx: CallContext,
   ): Awaitable<{ entry: Entry; file: OpenedFile }> {
-    const created = attempt(ctx, () => ({
-      result: this.#files.create(this.#core.directory(parent), name, mode, flags, ctx),
-    }));
-    return chain(created, ({ result }) => result);
+    return withRoom(this.#makeRoom, () => {
+      const created = attempt(ctx, () => ({
+        result: this.#files.create(this.#core.directory(parent), name, mode, flags, ctx),
+      }));
+      return chain(created, ({ result }) => result);
+    });
   }
 
   tmpfile(
@@ -227,7 +234,7 @@ class Overlay implements Filesystem {
     length: number,
     ctx: CallContext,
   ): Awaitable<void> {
-    return this.#files.fallocate(ino, fh, mode, offset, length, ctx);
+    return withRoom(this.#makeRoom, () => this.#files.fallocate(ino, fh, mode, offset, length, ctx));
   }
 
   lseek(ino: number, fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number> {
@@ -314,6 +321,11 @@ class Overlay implements Filesystem {
     this.#leaveBudget();
     this.#files.close();
     await this.#core.close();
+  }
+
+  /** As `attempt`, for what may need space on the disk. */
+  #change<T>(ctx: CallContext, operation: () => T): Awaitable<T> {
+    return withRoom(this.#makeRoom, () => attempt(ctx, operation));
   }
 
   /** A folder to list; one that was removed while it is open has no entries, not even `.`. */
