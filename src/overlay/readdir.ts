@@ -128,7 +128,7 @@ function addPlain(
   // The number of a copied-up object is in its attributes, which come with the inode.
   const child = core.child(parent, name, ctx);
   if (child === undefined) return true;
-  const accepted = sink.add(name, child.ino, child.type, next);
+  const accepted = sink.add(name, child.shownIno || child.ino, child.type, next);
   core.dropIfUnused(child);
   return accepted;
 }

@@ -199,3 +199,16 @@ test('its readers see how many names it has', async () => {
     expect(await filesystem.getattr(old, undefined, ctx)).toMatchObject({ nlink });
   }
 });
+
+test('a listing shows the number that the file has, also when the new inode was forgotten', async () => {
+  const { filesystem, ctx } = overlay.fs;
+  const { node, entry } = await lookup();
+  filesystem.forget(node, 1);
+  expect(await overlay.fs.list('')).toContainEqual(
+    expect.objectContaining({ name: 'large', ino: entry.attributes.ino }),
+  );
+  expect(entry.attributes.ino).toBe(old);
+  expect((await lookup()).entry.attributes.ino).toBe(old);
+  filesystem.release(reader);
+  expect(await outcome(async () => filesystem.open(old, O_RDWR, ctx))).toBe('ESTALE');
+});
