@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, O_PATH, openAt, openPath, readDirectory, statIfPresent } from '../util/syscall.ts';
+import { hiddenByOci, isHiddenByOci, isOciName, isOpaqueByOci } from './oci-whiteouts.ts';
 import { isWhiteout, OverlayFormat } from './overlay-format.ts';
 
 /** What an upper object leaves of the lower layer under its name. */
@@ -39,6 +40,10 @@ export class UpperChanges {
       for (const { name } of readDirectory(dirfd)) {
         const change = this.#read(dirfd, name);
         if (change !== undefined) changes.set(name, change);
+        const hidden = isOciName(name) && change?.shows === 'hidden' ? hiddenByOci(name) : undefined;
+        if (hidden === undefined || changes.has(hidden)) continue;
+        const beside = this.#read(dirfd, hidden);
+        if (beside !== undefined) changes.set(hidden, beside);
       }
     });
     return changes;
@@ -55,11 +60,17 @@ export class UpperChanges {
 
   #read(dirfd: number, name: string): UpperChange | undefined {
     const stat = statIfPresent(dirfd, name);
-    if (stat === undefined) return undefined;
+    if (stat === undefined) {
+      return isHiddenByOci(dirfd, name) ? { shows: 'hidden', lower: undefined } : undefined;
+    }
     const isFolder = (stat.mode & S_IFMT) === S_IFDIR;
     if (isWhiteout(stat)) return { shows: 'hidden', lower: undefined };
     const { opaque, redirect, metacopy } = this.#format.read(dirfd, name);
-    if (isFolder) return { shows: 'folder', lower: opaque ? undefined : (redirect ?? name) };
+    if (isFolder) {
+      const isOpaque =
+        opaque || isOpaqueByOci(dirfd, name) || (redirect === undefined && isHiddenByOci(dirfd, name));
+      return { shows: 'folder', lower: isOpaque ? undefined : (redirect ?? name) };
+    }
     return metacopy ? { shows: 'content', lower: redirect ?? name } : { shows: 'hidden', lower: undefined };
   }
 

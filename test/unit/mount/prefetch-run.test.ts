@@ -82,6 +82,16 @@ describe('the upper folder', () => {
     expect(stored()).toEqual(['l', 'm', 'z']);
   });
 
+  test('may hide things as container images do', async () => {
+    mkdirSync(join(upperDir, 'lib'));
+    for (const name of ['.wh.gone', 'lib/.wh.deep', 'lib/.wh.m.txt']) writeFileSync(join(upperDir, name), '');
+    expect(await run()).toMatchObject({ files: 3, fetched: 3 });
+    expect(stored()).toEqual(['a', 'l', 'z']);
+    writeFileSync(join(upperDir, 'lib/.wh..wh..opq'), '');
+    expect(await run()).toMatchObject({ files: 2 });
+    await expect(run({ path: 'gone' })).rejects.toMatchObject({ kind: 'invalid' });
+  });
+
   test('may show a lower folder, or the content of a lower file, elsewhere', async () => {
     mkdirSync(join(upperDir, 'moved'));
     setAttribute('moved', 'redirect', '/lib/deep');
