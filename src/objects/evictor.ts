@@ -2,7 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type FileLock, tryLockFile } from '../util/file-lock.ts';
+import { type FileLock, tryLockFolder } from '../util/file-lock.ts';
 import type { ObjectId } from '../util/types.ts';
 import { footprint } from './disk-budget.ts';
 import { evictBlob } from './evict-blob.ts';
@@ -142,7 +142,8 @@ export class Evictor {
 
   async #lock(mayWait: boolean, signal: AbortSignal): Promise<FileLock | undefined> {
     for (;;) {
-      const lock = tryLockFile(join(this.#directory, 'evict.lock'));
+      // A folder that is there: on a full disk no file could be made for it.
+      const lock = tryLockFolder(join(this.#directory, 'objects'));
       if (lock !== undefined || !mayWait || signal.aborted) return lock;
       await delay(PAUSE_MS * STEP_BLOBS);
     }

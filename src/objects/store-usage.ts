@@ -81,6 +81,7 @@ export class StoreUsage {
   #evicting: Promise<unknown> | undefined;
   #shrinking: Promise<void> | undefined;
   #uncheckedBytes = 0;
+  #warned: string | undefined;
 
   /** Takes the same time whatever the store holds. */
   constructor(options: StoreUsageOptions) {
@@ -248,8 +249,12 @@ export class StoreUsage {
     return bytes;
   }
 
+  /** Once for each reason in a row: it is met again every two seconds. */
   #warn(error: unknown): void {
-    this.#options.onWarning(`the store could not be kept within its limit: ${(error as Error).message}`);
+    const { message } = error as Error;
+    if (message === this.#warned) return;
+    this.#warned = message;
+    this.#options.onWarning(`the store could not be kept within its limit: ${message}`);
   }
 }
 
