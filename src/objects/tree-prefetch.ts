@@ -78,11 +78,14 @@ export class TreePrefetch {
         request,
       );
     } finally {
-      // Also what came before the whole failed.
-      save();
-      for (const id of open.keys()) {
-        this.#pending.get(id)?.end(undefined);
-        this.#pending.delete(id);
+      try {
+        // Also what came before the whole failed.
+        save();
+      } finally {
+        for (const id of open.keys()) {
+          this.#pending.get(id)?.end(undefined);
+          this.#pending.delete(id);
+        }
       }
     }
     await this.#addSizes(unsized, take, request);

@@ -100,10 +100,8 @@ export class UploadPack implements Disposable {
     if (this.#running.size >= PROCESSES_MAX) {
       throw new RequestError(503, `${PROCESSES_MAX} clones are being served already; try again`);
     }
-    const environment = {
-      ...repository.environment,
-      ...(protocol === undefined ? {} : { GIT_PROTOCOL: protocol }),
-    };
+    // Ours, if it is set, is of a connection that this server was started in.
+    const environment = { ...repository.environment, GIT_PROTOCOL: protocol ?? '' };
     const git = spawnGit(
       ['upload-pack', '--stateless-rpc', `--timeout=${SILENCE_TIMEOUT_SECS}`, ...args, repository.directory],
       { environment, ownGroup: true },

@@ -5,7 +5,7 @@ import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { UploadPack } from '../../../src/mega-server/git-http/upload-pack.ts';
 import { createMegaServer, type MegaServer } from '../../../src/mega-server/mega-server.ts';
 import { closeFd, mknodAt, openPath } from '../../../src/util/syscall.ts';
@@ -139,6 +139,16 @@ describe('a clone', () => {
 });
 
 describe('requests', () => {
+  test('choose the version of the protocol, not the environment of the server', async () => {
+    vi.stubEnv('GIT_PROTOCOL', 'version=2');
+    try {
+      const refs = await ask(server.url, '/project/app.git/info/refs?service=git-upload-pack');
+      expect(refs.body.toString('latin1')).toMatch(/^001e# service=git-upload-pack\n0000[0-9a-f]{44} HEAD/);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
+
   test('take compressed bodies', async () => {
     const refs = await ask(server.url, '/project/app.git/info/refs?service=git-upload-pack');
     const [, id = ''] = /([0-9a-f]{40}) HEAD/.exec(refs.body.toString('latin1')) ?? [];
