@@ -24,9 +24,15 @@ async function readState(stateFile: string): Promise<TomlTable> {
 const tables = (value: unknown): TomlTable[] => (Array.isArray(value) ? value.filter(isTomlTable) : []);
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-/** The recorded mounts. Throws when the file cannot be read or parsed; a missing one has none. */
-export async function readRecords(stateFile: string): Promise<MountRecord[]> {
-  return tables((await readState(stateFile))['mounts']).flatMap((table) => {
+/**
+ * The recorded mounts, or those that were unmounted and left something behind. Throws when the file cannot be read or
+ * parsed; a missing one has none.
+ */
+export async function readRecords(
+  stateFile: string,
+  which: 'mounts' | 'unmounted' = 'mounts',
+): Promise<MountRecord[]> {
+  return tables((await readState(stateFile))[which]).flatMap((table) => {
     const mountpoint = text(table['mountpoint']);
     if (mountpoint === undefined) return [];
     const [jobId, mountId] = [text(table['job_id']), text(table['mount_id'])];

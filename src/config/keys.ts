@@ -386,7 +386,7 @@ const fuse: readonly ConfigKey[] = [
     type: 'open-requests',
     default: 'auto',
     description:
-      'Whether the kernel asks the daemon for each file that is opened. never: small files open as fast as local ones; always: large ones are read and written as fast as local ones, as root; auto: the latter until a mount turns out to be used for many small files.',
+      'Whether the kernel asks the daemon for each file that is opened. never: small files open as fast as local ones; always: large ones are read and written as fast as local ones, as root; auto: the latter until a mount turns out to be used for many small files (a thousand opens, of which one in a hundred is large at most, and no large file open at that moment).',
   },
 ];
 

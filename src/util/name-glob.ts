@@ -21,7 +21,7 @@ const CLASSES: Readonly<Record<string, RegExp>> = {
 
 /**
  * Compiles a glob: `*` any number of characters, `?` one, `[a-c]`, `[!a]` and `[[:digit:]]` one of a set, and a
- * backslash in front of what stands for itself. Throws Error when nothing follows a backslash.
+ * backslash in front of what stands for itself. Throws Error when nothing follows a backslash, or a bracket is not closed.
  */
 export function compileNameGlob(glob: string): (name: string) => boolean {
   if (!/[*?[\\]/u.test(glob)) return (name) => name === glob;
@@ -43,6 +43,11 @@ function tokensOf(glob: readonly string[]): Token[] {
       tokens.push((other) => other === literal);
     } else {
       const set = character === '[' ? setAt(glob, at) : undefined;
+      if (character === '[' && set === undefined) {
+        throw new Error(
+          `${JSON.stringify(glob.join(''))} has a bracket that is not closed; \\[ stands for itself`,
+        );
+      }
       tokens.push(set?.has ?? ((other) => other === character));
       at = set?.end ?? at;
     }

@@ -65,6 +65,9 @@ function compile(pattern: string): Pattern {
   if (names.length === 0 || pattern.includes('\0') || names.some((name) => name === '.' || name === '..')) {
     throw new Error(`${JSON.stringify(pattern)} is no pattern for files`);
   }
+  if (pattern.startsWith('!')) {
+    throw new Error(`${JSON.stringify(pattern)} starts with !, which means nothing here: exclude it instead`);
+  }
   const isAnchored = pattern.replace(/\/+$/u, '').includes('/');
   const segments = names.map((name): Segment => {
     if (name === '**') return '**';

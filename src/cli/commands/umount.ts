@@ -70,7 +70,18 @@ function failure(job: string, status: MountStatus): CliError {
 
 const notFound = (name: string): CliError => new CliError(`job ${name} not found`, ExitCode.mount);
 
-async function unmountByDaemon(daemon: Daemon, name: string, options: UmountOptions): Promise<number> {
+/** The job of a mount that was unmounted before; the newest where several were at a folder. */
+async function unmountedJob(stateFile: string, name: string): Promise<string> {
+  const records = (await readRecords(stateFile, 'unmounted')).toReversed();
+  return (await findNamed(name, records, (record) => record))?.jobId ?? name;
+}
+
+async function unmountByDaemon(
+  daemon: Daemon,
+  { stateFile }: Config,
+  name: string,
+  options: UmountOptions,
+): Promise<number> {
   const client = createDaemonClient(daemon);
   const mount = await findNamed(name, await client.list(), (item) => ({
     jobId: item.job_id,
@@ -79,9 +90,10 @@ async function unmountByDaemon(daemon: Daemon, name: string, options: UmountOpti
   }));
   if (!mount) {
     // A job that is not mounted any more may still have what was written in it.
-    if (options.purge !== true || !(await client.purgeJob(name, options.timeout * 1000)))
-      throw notFound(name);
-    print(`removed what was written in job ${name}`);
+    if (options.purge !== true) throw notFound(name);
+    const job = await unmountedJob(stateFile, name);
+    if (!(await client.purgeJob(job, options.timeout * 1000))) throw notFound(name);
+    print(`removed what was written in job ${job}`);
     return ExitCode.ok;
   }
   const job = mount.job_id ?? mount.mount_id;
@@ -128,7 +140,7 @@ export async function runUmount(
   const daemon = await findDaemon(config);
   try {
     return await (daemon
-      ? unmountByDaemon(daemon, name, options)
+      ? unmountByDaemon(daemon, config, name, options)
       : unmountWithoutDaemon(config, name, options));
   } catch (error) {
     if (error instanceof CliError) throw error;

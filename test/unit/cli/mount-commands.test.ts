@@ -143,6 +143,26 @@ describe('umount', () => {
     },
   );
 
+  it.each(['old', ID.replace('0', '1'), '/mnt/old'])(
+    'removes what was written in a mount that was unmounted before, named by %s',
+    async (name) => {
+      const record = { mount_id: ID.replace('0', '1'), job_id: 'old', path: '/p', mountpoint: '/mnt/old' };
+      await writeFile(
+        join(sandbox.storePath, 'mounts.toml'),
+        stringifyToml({ schema: 1, mounts: [], unmounted: [record] }),
+      );
+      daemon.answers['DELETE /antares/mounts/by-job/old?purge=true'] = [
+        200,
+        status('old', { state: 'Unmounted' }),
+      ];
+      expect(await sandbox.run('umount', '--purge', name)).toEqual({
+        code: 0,
+        stdout: 'removed what was written in job old\n',
+        stderr: '',
+      });
+    },
+  );
+
   it('of an unknown job ends with 3', async () => {
     expect(await sandbox.run('umount', 'nope')).toEqual({
       code: 3,

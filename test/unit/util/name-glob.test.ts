@@ -13,13 +13,16 @@ test.each<[string, string[], string[]]>([
   ['[]a-]', [']', 'a', '-'], ['b', '']],
   ['[a\\]]', ['a', ']'], ['\\']],
   ['[[:digit:]_]x', ['1x', '_x'], [':x', 'dx']],
-  ['[', ['['], ['a']],
-  ['a[b', ['a[b'], ['ab']],
+  ['a\\[b', ['a[b'], ['ab']],
   ['\\*\\?', ['*?'], ['ab', '\\*\\?']],
   ['g?ß', ['göß', 'g😀ß'], ['gß']],
 ])('%j', (glob, matching, others) => {
   const matches = compileNameGlob(glob);
   expect([...matching, ...others].filter(matches)).toEqual(matching);
+});
+
+test.each(['[', 'a[b', '[]'])('a bracket that is not closed means nothing: %j', (glob) => {
+  expect(() => compileNameGlob(glob)).toThrow('a bracket that is not closed');
 });
 
 test('a backslash at the end means nothing', () => {

@@ -95,6 +95,10 @@ test('no pattern keeps the process busy', () => {
   expect(() => createPathFilter(['a'.repeat(5000)], [])).toThrow('4096 characters');
 });
 
+test('a pattern cannot take back what others say', () => {
+  expect(() => createPathFilter(['!a'], [])).toThrow('starts with !');
+});
+
 test.each(['', '/', 'a/../b', './a', 'a\0b'])('%j is no pattern', (pattern) => {
   expect(() => createPathFilter([pattern], [])).toThrow('no pattern');
 });
