@@ -114,7 +114,7 @@ export async function writeState(path: string, document: Readonly<Record<string,
   await atomicWrite(path, text, { mode: 0o600 });
   const copy = copyName(path);
   // An outdated copy would bring back what is gone: rather none.
-  await atomicWrite(copy, text, { mode: 0o600 }).catch(() => rm(copy, { force: true }));
+  await atomicWrite(copy, text, { mode: 0o600, durable: false }).catch(() => rm(copy, { force: true }));
 }
 
 function toTable(record: MountRecord): Record<string, string | number | boolean> {

@@ -5,13 +5,14 @@ import { dirname } from 'node:path';
 
 /**
  * Writes `data` to `path`: a new file beside it, synced, renamed over it, and the folder synced. When it resolves, the
- * content survives a power cut. Permissions are `mode` (default 0o644) less the umask. Fails with Node's system errors,
- * and leaves no temporary file then.
+ * content survives a power cut; without `durable` (the default is with), it may be lost then, and the file be empty.
+ * Permissions are `mode` (default 0o644) less the umask. Fails with Node's system errors, and leaves no temporary file
+ * then.
  */
 export async function atomicWrite(
   path: string,
   data: string | Uint8Array,
-  options: { mode?: number } = {},
+  options: { mode?: number; durable?: boolean } = {},
 ): Promise<void> {
   // Random, not the process id: in a container every run has the same one, and a leftover would block all later ones.
   const temporary = `${path}.tmp.${randomBytes(6).toString('hex')}`;
@@ -19,7 +20,7 @@ export async function atomicWrite(
   try {
     try {
       await file.writeFile(data);
-      await file.sync();
+      if (options.durable !== false) await file.sync();
     } finally {
       await file.close();
     }
@@ -28,7 +29,7 @@ export async function atomicWrite(
     await unlink(temporary).catch(() => undefined);
     throw error;
   }
-  await syncFolder(dirname(path));
+  if (options.durable !== false) await syncFolder(dirname(path));
 }
 
 async function syncFolder(path: string): Promise<void> {
