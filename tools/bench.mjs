@@ -1,6 +1,6 @@
 // `npm run bench`: Scorpio, the local disk and other union filesystems at the same work in the same run, as one table.
 //
-//   npm run bench                          everything, in about half an hour
+//   npm run bench                          everything, in an hour or more
 //   npm run bench -- --quick               less of everything, in two minutes
 //   npm run bench -- files large           only these cases
 //   npm run bench -- --readme              writes the README's table
