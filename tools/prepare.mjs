@@ -66,6 +66,12 @@ export function installOptional(wanted, consequence) {
   installPrograms(wanted, (advice) => console.error(`scorpio: ${advice}\n${consequence}`));
 }
 
+/** Node's headers beside its program, where they are: else the compiler's helper would download them. */
+function ownHeaders() {
+  const prefix = dirname(dirname(process.execPath));
+  return existsSync(join(prefix, 'include', 'node', 'node_version.h')) ? { npm_config_nodedir: prefix } : {};
+}
+
 function ensureNpmPackages() {
   const lock = readFileSync(join(root, 'package-lock.json'));
   const wanted = `${createHash('sha256').update(lock).digest('hex')} ${process.version}\n`;
@@ -74,7 +80,7 @@ function ensureNpmPackages() {
   console.log('installing npm packages (better-sqlite3 is compiled, which takes a minute)');
   // Its prebuilt binary would come from elsewhere: compiling needs nothing but the package. The others bring theirs.
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
-    env: { ...process.env, npm_config_build_from_source: 'better-sqlite3' },
+    env: { ...ownHeaders(), ...process.env, npm_config_build_from_source: 'better-sqlite3' },
   });
   writeFileSync(stamp, wanted);
 }

@@ -56,6 +56,8 @@ export class MemoryUpstream implements Upstream {
   midway: ((id: ObjectId) => Promise<void> | undefined) | undefined;
   /** Replaces the bytes that are sent. */
   tamper: ((id: ObjectId, bytes: Buffer) => Buffer) | undefined;
+  /** Calls that were not answered yet. */
+  underWay = 0;
   /** Whether trees come with the sizes of their blobs. */
   sizesTrees = false;
   /** Whether the length of a blob is told before its bytes. */
@@ -206,10 +208,15 @@ export class MemoryUpstream implements Upstream {
   ): Promise<T> {
     const call: UpstreamCall = { method, ids, priority: request.priority ?? 'demand' };
     this.calls.push(call);
-    await this.#wait(ids, this.gate?.(call), request);
-    const fault = this.fault?.(call);
-    if (fault !== undefined) throw fault;
-    return answer();
+    this.underWay++;
+    try {
+      await this.#wait(ids, this.gate?.(call), request);
+      const fault = this.fault?.(call);
+      if (fault !== undefined) throw fault;
+      return await answer();
+    } finally {
+      this.underWay--;
+    }
   }
 
   /** Waits, unless the request is aborted first. */

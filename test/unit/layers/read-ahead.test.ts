@@ -46,7 +46,16 @@ async function readAt(layer: Layer, listing: Listing, index: number): Promise<vo
 const calls = (method: string): number => upstream.calls.filter((call) => call.method === method).length;
 const fetchedAhead = (): number =>
   upstream.calls.reduce((sum, call) => sum + (call.method === 'fetchBlobs' ? call.ids.length : 0), 0);
-const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 8));
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 4));
+
+/** Waits until nothing is fetched, and nothing begins to be; but not for what a test holds back. */
+async function settle(): Promise<void> {
+  const deadline = performance.now() + 1000;
+  for (let quiet = 0; quiet < 2 && performance.now() < deadline;) {
+    await pause();
+    quiet = upstream.underWay === 0 ? quiet + 1 : 0;
+  }
+}
 
 test('a single file is fetched alone', async () => {
   const { layer, listing } = await open(files(100));
