@@ -1,5 +1,5 @@
 // The kernel binding, mounted by a child process over the small filesystem of test/support/tree-filesystem.mjs.
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import * as fs from 'node:fs/promises';
@@ -9,32 +9,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { lacks } from '../support/binding.ts';
+import { ChildMount, MOUNT_CHILD, type Report, type Start, TOO_LONG_MS } from '../support/child-mount.ts';
 import { findMount, parseMountinfo } from '../../src/fuse/kernel/mountinfo.ts';
 
 const run = promisify(execFile);
-const CHILD = new URL('../support/kernel-mount-child.mjs', import.meta.url).pathname;
 const NOBODY = 65_534;
-const TOO_LONG_MS = 10_000;
 
 const canMount = existsSync('/dev/fuse') && process.getuid?.() === 0;
-
-interface Failure {
-  code: string;
-  message: string;
-}
-interface Report {
-  faults: (Failure & { operation: string })[];
-  destroyed: number;
-  connection: number;
-  openFiles: number;
-  forgotten: number;
-}
-
-/** How the child that mounts is started. */
-interface Start {
-  command: string;
-  args: string[];
-}
 
 /**
  * As an ordinary user, in a mount namespace of its own where everybody may open /dev/fuse, as on most machines. The
@@ -53,72 +34,12 @@ async function withControl(script: string): Promise<void> {
   await run('unshare', ['--mount', 'sh', '-c', `${enter} && ${script}`], { timeout: TOO_LONG_MS });
 }
 
-/** A mount in a child process. */
-class Mount {
-  readonly child: ChildProcess;
-  readonly exited: Promise<unknown>;
-  readonly #answers = new Map<number, (message: { result?: unknown; error?: Failure }) => void>();
-  readonly #events = new Map<string, (message: { error?: Failure; destroyed?: number }) => void>();
-  #lastId = 0;
-
-  constructor(mountpoint: string, options: object, start?: Start) {
-    const args = [CHILD, mountpoint, JSON.stringify(options)];
-    this.child = spawn(
-      start?.command ?? process.execPath,
-      start ? [...start.args, process.execPath, ...args] : args,
-      { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], cwd: '/' },
-    );
-    this.child.setMaxListeners(0);
-    this.exited = once(this.child, 'exit');
-    this.child.on(
-      'message',
-      (message: { id?: number; event?: string; result?: unknown; error?: Failure }) => {
-        if (message.event) this.#events.get(message.event)?.(message);
-        else this.#answers.get(message.id ?? 0)?.(message);
-      },
-    );
-  }
-
-  /** The next event of this name. */
-  event(name: string): Promise<{ error?: Failure; destroyed?: number }> {
-    const event = this.#waitFor<{ error?: Failure; destroyed?: number }>(name, (resolve) =>
-      this.#events.set(name, resolve),
-    );
-    // A test that fails before it comes to wait for the event reports its own failure only.
-    event.catch(() => undefined);
-    return event;
-  }
-
-  /** The child's answer to a command. Rejects with the error, its `code` included. */
-  async ask<T>(command: string, rest: object = {}): Promise<T> {
-    const id = ++this.#lastId;
-    return this.#waitFor<T>(command, (resolve, reject) => {
-      this.#answers.set(id, ({ result, error }) =>
-        error ? reject(Object.assign(new Error(), error)) : resolve(result as T),
-      );
-      this.child.send({ id, command, ...rest });
-    });
-  }
-
-  async #waitFor<T>(
-    what: string,
-    start: (resolve: (value: T) => void, reject: (error: Error) => void) => void,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      start(resolve, reject);
-      // Messages that came before the exit are delivered first.
-      this.child.once('close', () => reject(new Error(`exit before ${what}`)));
-      setTimeout(() => reject(new Error(`no ${what} in time`)), TOO_LONG_MS).unref();
-    });
-  }
-}
-
 let folder: string;
 let point: string;
-const mounts: Mount[] = [];
+const mounts: ChildMount[] = [];
 
-async function mount(options: object = {}, start?: Start): Promise<Mount> {
-  const made = new Mount(point, options, start);
+async function mount(options: object = {}, start?: Start): Promise<ChildMount> {
+  const made = new ChildMount(point, options, start);
   mounts.push(made);
   await made.event('mounted');
   return made;
@@ -382,7 +303,7 @@ describe.skipIf(!canMount)('the end of a mount through the kernel binding', () =
     mounted.child.kill('SIGKILL');
     await mounted.exited;
     await expect(fs.stat(point)).rejects.toMatchObject({ code: 'ENOTCONN' });
-    const again = new Mount(point, {});
+    const again = new ChildMount(point, {});
     mounts.push(again);
     const { error } = await again.event('failed');
     expect(error?.code).toBe('ENOTCONN');
@@ -416,9 +337,9 @@ describe.skipIf(!canMount)('mounting through the kernel binding', () => {
   it('refuses a mount point that is missing or no folder, and destroys nothing it did not make', async () => {
     for (const [path, code] of [
       [join(folder, 'missing'), 'ENOENT'],
-      [CHILD, 'ENOTDIR'],
+      [MOUNT_CHILD, 'ENOTDIR'],
     ] as const) {
-      const failed = new Mount(path, {});
+      const failed = new ChildMount(path, {});
       mounts.push(failed);
       expect((await failed.event('failed')).error?.code).toBe(code);
       await failed.exited;
@@ -470,7 +391,7 @@ describe.skipIf(!canMount)('mounting through the kernel binding', () => {
   it('tells an ordinary user how to allow others', async () => {
     const configuration = await fs.readFile('/etc/fuse.conf', 'utf8').catch(() => '');
     await fs.chown(point, NOBODY, NOBODY);
-    const made = new Mount(point, { allowOther: true }, asNobody(device));
+    const made = new ChildMount(point, { allowOther: true }, asNobody(device));
     mounts.push(made);
     if (/^user_allow_other/m.test(configuration)) {
       await made.event('mounted');
@@ -486,7 +407,7 @@ describe.skipIf(!canMount)('mounting through the kernel binding', () => {
   it('tells an ordinary user that the device is closed to them', async () => {
     await fs.chown(point, NOBODY, NOBODY);
     await fs.chmod(device, 0o600);
-    const made = new Mount(point, {}, asNobody(device));
+    const made = new ChildMount(point, {}, asNobody(device));
     mounts.push(made);
     const { error } = await made.event('failed');
     expect(error?.code).toBe('EACCES');
@@ -496,7 +417,7 @@ describe.skipIf(!canMount)('mounting through the kernel binding', () => {
 
   it('tells what to install where the helper is missing', async () => {
     const start = asNobody(device);
-    const made = new Mount(point, {}, { ...start, args: [...start.args, 'env', 'PATH=/nowhere'] });
+    const made = new ChildMount(point, {}, { ...start, args: [...start.args, 'env', 'PATH=/nowhere'] });
     mounts.push(made);
     const { error } = await made.event('failed');
     expect(error?.message).toContain('apt-get install fuse3');
