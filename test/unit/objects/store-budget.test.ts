@@ -15,86 +15,25 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { openObjectStore, type ObjectStore } from '../../../src/objects/object-store.ts';
-import { createLazyObjects } from '../../../src/objects/lazy-objects.ts';
+import type { ObjectStore } from '../../../src/objects/object-store.ts';
 import { hashObject } from '../../../src/util/git-hash.ts';
-import { MemoryUpstream } from '../../support/memory-upstream.ts';
 import { CAN_MOUNT_DISKS, createSmallDisk, type SmallDisk } from '../../support/small-disk.ts';
-import { createStoreFolder, readOpenFile, type StoreFolder } from '../../support/store-folder.ts';
-
-const MEGABYTE = 1_000_000;
-/** 25 blocks of 4096 bytes. */
-const BLOB_BYTES = 102_400;
-const HOUR_MS = 3_600_000;
-
-let folder: StoreFolder;
-let warnings: string[];
-const stores: ObjectStore[] = [];
-
-beforeEach(async () => {
-  folder = await createStoreFolder();
-  warnings = [];
-});
-
-afterEach(async () => {
-  for (const store of stores.splice(0)) await store.close();
-  await folder[Symbol.asyncDispose]();
-});
-
-const contentOf = (number: number, bytes = BLOB_BYTES): Buffer => Buffer.alloc(bytes, `blob ${number} `);
-const idOf = (number: number, bytes = BLOB_BYTES): string => hashObject('blob', contentOf(number, bytes));
-
-function open(limit?: number, options: { path?: string; keepFree?: number } = {}): ObjectStore {
-  const budget = { limit: { bytes: limit ?? 0 }, keepFree: { bytes: options.keepFree ?? 0 } };
-  const store = openObjectStore(options.path ?? folder.path, {
-    onWarning: (message) => warnings.push(message),
-    busyTimeoutMs: 500,
-    budget,
-  });
-  if (limit !== undefined) store.keepWithinBudget();
-  stores.push(store);
-  return store;
-}
-
-async function close(store: ObjectStore): Promise<void> {
-  stores.splice(stores.indexOf(store), 1);
-  await store.close();
-}
-
-async function publish(store: ObjectStore, number: number, bytes = BLOB_BYTES): Promise<string> {
-  const content = contentOf(number, bytes);
-  const id = hashObject('blob', content);
-  const writer = store.writeBlob(id);
-  writer.begin(content.length);
-  await writer.write(content);
-  await writer.finish();
-  return id;
-}
-
-/** Sets when each blob was last used, as if long ago: blob N in the Nth minute of `hoursAgo`. */
-function ageAll(count: number, hoursAgo = 5, path: string = folder.path): void {
-  const db = new Database(join(path, 'usage.db'));
-  const set = db.prepare('UPDATE blobs SET used = ? WHERE id = ?');
-  for (let number = 0; number < count; number++) {
-    set.run(Date.now() - hoursAgo * HOUR_MS + number * 60_000, Buffer.from(idOf(number), 'hex'));
-  }
-  db.close();
-}
-
-/** Numbers of the blobs that are there. */
-function present(count: number, bytes = BLOB_BYTES): number[] {
-  return Array.from({ length: count }, (_, number) => number).filter((number) =>
-    existsSync(folder.blobPath(idOf(number, bytes))),
-  );
-}
-
-/** Makes a store of blobs that were used long ago, blob 0 first. */
-async function fillStore(count: number): Promise<void> {
-  const store = open();
-  for (let number = 0; number < count; number++) await publish(store, number);
-  await close(store);
-  ageAll(count);
-}
+import { readOpenFile } from '../../support/store-folder.ts';
+import {
+  MEGABYTE,
+  BLOB_BYTES,
+  folder,
+  warnings,
+  contentOf,
+  idOf,
+  open,
+  close,
+  publish,
+  ageAll,
+  present,
+  fillStore,
+  stores,
+} from './budget-fixture.ts';
 
 describe('bookkeeping', () => {
   test('counts what is stored in blocks of the disk, once however often it is stored', async () => {
@@ -330,91 +269,6 @@ test('metadata that is larger than its share leaves the blobs theirs', async () 
   await new Promise((resolve) => void setTimeout(resolve, 200));
   expect(present(10).length).toBeGreaterThan(4);
   expect(present(10).at(-1)).toBe(9);
-});
-
-describe('fetching ahead', () => {
-  const fetchAhead = async (store: ObjectStore, from: number, count: number) => {
-    const upstream = new MemoryUpstream();
-    await using objects = createLazyObjects({ store, upstream });
-    const ids = Array.from({ length: count }, (_, nth) => upstream.addBlob(contentOf(from + nth)));
-    store.putSizes(ids.map((id) => [id, BLOB_BYTES]));
-    return await objects.prefetchBlobs(ids);
-  };
-
-  test('stops at the limit, and does not displace what it fetched', async () => {
-    const store = open(MEGABYTE);
-    const first = await fetchAhead(store, 0, 30);
-    expect(first.fetched).toBeGreaterThan(5);
-    expect(first.fetched).toBeLessThan(10);
-    expect(first.leftOut).toBe(30 - first.fetched);
-    const second = await fetchAhead(store, 100, 10);
-    expect(second).toMatchObject({ fetched: 0, leftOut: 10 });
-    expect(present(30)).toEqual(Array.from({ length: first.fetched }, (_, number) => number));
-  });
-
-  test('displaces what nobody used for an hour', async () => {
-    await fillStore(10);
-    const store = open(MEGABYTE);
-    const { fetched } = await fetchAhead(store, 100, 5);
-    expect(fetched).toBe(5);
-    await vi.waitFor(() => expect(present(10).length).toBeLessThan(6), { timeout: 10_000 });
-    for (let number = 100; number < 105; number++) {
-      expect(existsSync(folder.blobPath(idOf(number)))).toBe(true);
-    }
-  });
-});
-
-describe('fetching ahead by several at once', () => {
-  const SMALL = 4096;
-  /** Of blobs whose size nobody knows, the store takes fewer at a time than it has room for. */
-  const addBlobs = (upstream: MemoryUpstream, count: number): string[] =>
-    Array.from({ length: count }, (_, number) => upstream.addBlob(contentOf(number, SMALL)));
-
-  test('fetches nothing twice where they want the same', async () => {
-    const store = open(MEGABYTE);
-    const upstream = new MemoryUpstream();
-    await using objects = createLazyObjects({ store, upstream });
-    const ids = addBlobs(upstream, 60);
-    const results = await Promise.all(
-      [ids, ids.slice(16), ids.toReversed()].map((some) =>
-        objects.prefetchBlobs(some, { waitsForRoom: true }),
-      ),
-    );
-    expect(results.map(({ failed, leftOut }) => failed.size + leftOut)).toEqual([0, 0, 0]);
-    expect(results.reduce((sum, { fetched }) => sum + fetched, 0)).toBe(60);
-    expect(present(60, SMALL)).toHaveLength(60);
-    expect(upstream.calls.flatMap((call) => call.ids)).toHaveLength(60);
-    expect(folder.temporaryFiles()).toEqual([]);
-  });
-
-  test('counts the room once for all', async () => {
-    const store = open(MEGABYTE);
-    const upstream = new MemoryUpstream();
-    await using objects = createLazyObjects({ store, upstream });
-    const ids = Array.from({ length: 20 }, (_, number) => upstream.addBlob(contentOf(number)));
-    const sizeOf = (): number => BLOB_BYTES;
-    const results = await Promise.all([
-      objects.prefetchBlobs(ids.slice(0, 10), { sizeOf }),
-      objects.prefetchBlobs(ids.slice(10), { sizeOf }),
-    ]);
-    const fetched = results.reduce((sum, result) => sum + result.fetched, 0);
-    expect(fetched).toBeGreaterThan(5);
-    expect(fetched).toBeLessThan(10);
-    expect(objects.room.left).toBeLessThan(BLOB_BYTES);
-  });
-
-  test('also where less is left than the next one takes, something old goes for it', async () => {
-    await fillStore(2);
-    const before = open();
-    const { blobBytes, metadataBytes } = before.status();
-    await close(before);
-    // The slack of a twentieth, and a little more.
-    const store = open(Math.ceil((blobBytes + metadataBytes + 20_000) / 0.95));
-    expect(store.prefetchRoom()).toBe(8 * 1024 * 1024);
-    ageAll(2, 0);
-    expect(store.prefetchRoom()).toBeGreaterThan(0);
-    expect(store.prefetchRoom()).toBeLessThan(BLOB_BYTES);
-  });
 });
 
 describe.skipIf(!CAN_MOUNT_DISKS)('a full disk (needs root, to mount a small tmpfs)', () => {
