@@ -77,7 +77,10 @@ test(
     await shell('git --git-dir "$1" archive HEAD:scorpio | tar -x', { cwd: plain, args: [repository.path] });
     symlinkSync(PACKAGES, join(plain, 'node_modules'));
     await shell('npm run build', { cwd: plain, env, timeoutMs: TIMEOUT_MS });
-    await shell('diff -r --exclude=.tsbuildinfo "$1/dist" "$2/dist"', { args: [plain, mountpoint] });
+    // The bundle says where each part came from, which a link to the packages changes.
+    await shell(`diff -r --exclude=.tsbuildinfo -I '^// .*node_modules/' "$1/dist" "$2/dist"`, {
+      args: [plain, mountpoint],
+    });
     await stage.succeed('umount', mountpoint);
   },
   TIMEOUT_MS,
