@@ -196,7 +196,10 @@ test('a server that is away, and objects that it lost, are failures', async () =
   served.proxy.inject({ kind: 'status', status: 404 }, { path: /\/object\/blobs|\/file\/blob/ });
   const lost = await stage.scorpio('prefetch', `${point}/docs`);
   expect(lost.code).toBe(1);
-  expect(lost.stderr).toMatch(/2 files could not be fetched:\n {2}docs\/a\.md: .*\n {2}docs\/deep\/b\.md: /);
+  const [heading, ...files] = lost.stderr.trimEnd().split('\n');
+  expect(heading).toBe('2 files could not be fetched:');
+  // In the order in which the server was asked.
+  expect(files.map((line) => line.split(':', 1)[0]).sort()).toEqual(['  docs/a.md', '  docs/deep/b.md']);
   served.proxy.heal();
   await served.proxy.stop();
   const away = await stage.scorpio('prefetch', point);
