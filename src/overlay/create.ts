@@ -138,9 +138,13 @@ export function makeObject(
     make(dirfd, at, mode & 0o777);
     isMade = true;
     if (inWork) upper.giveName({ dirfd, name: at }, parentFd, name);
-    const stat = claim(core, { dirfd, name: at }, wanted, wanted.mode);
+    // Only who may write to a folder can move it to another one, except root.
+    const locksItself = inWork && isDirectory && !core.mayChown && (wanted.mode & constants.S_IWUSR) === 0;
+    const movable = locksItself ? wanted.mode | constants.S_IWUSR : wanted.mode;
+    const stat = claim(core, { dirfd, name: at }, wanted, movable);
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
     if (inWork) upper.publish(at, parentFd, name, isDirectory);
+    if (locksItself) chmodAt(parentFd, name, wanted.mode & 0o7777);
     return core.created(parent, name, stat);
   } catch (error) {
     if (inWork) upper.discard(at);
