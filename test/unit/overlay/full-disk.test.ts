@@ -6,7 +6,7 @@ import { createOverlay } from '../../../src/overlay/overlay.ts';
 import { ErrnoError } from '../../../src/util/errno.ts';
 import { withRoom } from '../../../src/overlay/full-disk.ts';
 import { FilesystemClient } from '../../support/filesystem-client.ts';
-import { createMemoryLayer } from '../../support/memory-layer.ts';
+import { createMemoryLayer, type MemoryLayer } from '../../support/memory-layer.ts';
 import { seedFile } from '../../support/seed-tree.ts';
 import { CAN_MOUNT_DISKS, createSmallDisk, type SmallDisk } from '../../support/small-disk.ts';
 
@@ -14,19 +14,21 @@ const SPARE_BYTES = 256 * 1024;
 
 describe.skipIf(!CAN_MOUNT_DISKS)('on a full disk', () => {
   let disk: SmallDisk;
+  let layer: MemoryLayer;
   let fs: FilesystemClient;
   let asked: number;
   const spare = (): string => join(disk.path, 'spare');
 
   beforeEach(() => {
     disk = createSmallDisk(8_000_000);
+    layer = createMemoryLayer({ 'lower.txt': seedFile('x'.repeat(100_000)) });
     asked = 0;
     mkdirSync(spare());
     for (let number = 0; number < 4; number++)
       writeFileSync(join(spare(), `${number}`), Buffer.alloc(SPARE_BYTES));
     fs = new FilesystemClient(
       createOverlay({
-        layer: createMemoryLayer({ 'lower.txt': seedFile('x'.repeat(100_000)) }),
+        layer,
         upperDir: join(disk.path, 'upper'),
         workDir: join(disk.path, 'work'),
         uid: 0,
@@ -43,6 +45,7 @@ describe.skipIf(!CAN_MOUNT_DISKS)('on a full disk', () => {
 
   afterEach(async () => {
     await fs.filesystem.destroy();
+    layer.dispose();
     disk[Symbol.dispose]();
   });
 
