@@ -13,6 +13,7 @@ const MINIMUM_NODE = [20, 19];
 /** Programs that must be there, and the Debian package of each. */
 const programs = {
   git: 'git',
+  'git-lfs': 'git-lfs',
   fusermount3: 'fuse3',
   make: 'make',
   'g++': 'g++',

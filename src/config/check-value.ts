@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseByteSize, parseDiskAmount } from '../util/byte-size.ts';
-import type { ConfigKey } from './keys.ts';
+import type { ConfigKey } from './config-key.ts';
 
 /** A checked value. A whole number that a JavaScript number cannot hold exactly is a bigint. */
 export type SettingValue = string | number | bigint | boolean;
@@ -61,6 +61,15 @@ function checkOpenRequests(key: ConfigKey, text: string): Checked {
   if (lower === 'auto' || lower === 'always' || lower === 'never') return { value: lower };
   return {
     problem: `Invalid value for '${key.flat}': expected 'auto', 'always' or 'never', got ${quote(text)}`,
+  };
+}
+
+function checkChoice(key: ConfigKey, text: string): Checked {
+  const lower = text.toLowerCase();
+  const choices = key.choices ?? [];
+  if (choices.includes(lower)) return { value: lower };
+  return {
+    problem: `Invalid value for '${key.flat}': expected one of ${choices.join(', ')}, got ${quote(text)}`,
   };
 }
 
@@ -132,6 +141,10 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return checkBinding(key, text);
     case 'open-requests':
       return checkOpenRequests(key, text);
+    case 'choice':
+      return checkChoice(key, text);
+    case 'auto-url':
+      return text.toLowerCase() === 'auto' ? { value: 'auto' } : checkUrl(key, text);
     case 'url':
       return checkUrl(key, text);
     case 'address':

@@ -5,7 +5,8 @@ import type { DiskAmount } from '../util/byte-size.ts';
 export interface Config {
   /** Mega server. */
   readonly baseUrl: string;
-  readonly lfsUrl: string;
+  /** Git LFS server; undefined: found by itself. */
+  readonly lfsUrl: string | undefined;
   /** Folder for legacy workspace mounts. */
   readonly workspace: string;
   /** Local store: objects, metadata. */
@@ -43,4 +44,26 @@ export interface Config {
   readonly fuseBinding: 'auto' | 'kernel' | 'fuse-native';
   /** Whether the kernel asks for each file that is opened. */
   readonly openRequests: 'auto' | 'always' | 'never';
+  readonly lfs: LfsConfig;
+}
+
+/** What to do about a file that is opened for writing and should not be. */
+export type LockRule = 'refuse' | 'warn' | 'off';
+
+/** Settings for large files. */
+export interface LfsConfig {
+  /** Which pointers read as the large file. */
+  readonly smudge: 'attributes' | 'any-pointer' | 'off';
+  /** Globs of paths of the monorepo; empty: all, none. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Above this size only ranges are fetched; bytes. */
+  readonly rangesAbove: number;
+  /** Transfers at once. */
+  readonly concurrency: number;
+  /** Files that are lockable and that the user has not locked; files that somebody else has locked. */
+  readonly lockable: LockRule;
+  readonly locked: LockRule;
+  /** 0: only when a command needs them. */
+  readonly locksRefreshSecs: number;
 }

@@ -1,41 +1,6 @@
 // The table of configuration keys: loading, checking, `config show`, the template, the example and the docs follow it.
-
-/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is a `byte-size` or a share of the disk. */
-export type ValueType =
-  | 'url'
-  | 'path'
-  | 'string'
-  | 'bool'
-  | 'usize'
-  | 'u64'
-  | 'u32'
-  | 'stat-mode'
-  | 'fuse-binding'
-  | 'address'
-  | 'auto-bool'
-  | 'byte-size'
-  | 'disk-amount'
-  | 'open-requests';
-
-/** One key. */
-export interface ConfigKey {
-  /** Name at the top level of the file; upper-cased after `SCORPIO_` in the environment. */
-  readonly flat: string;
-  readonly section: string;
-  /** Name inside its section. */
-  readonly short: string;
-  readonly type: ValueType;
-  /** As text. In paths `{data}` is the data folder of the user, `{store_path}` the value of that key. */
-  readonly default: string;
-  /** Least value of a number. */
-  readonly min?: number;
-  /** One line for the docs. */
-  readonly description: string;
-  /** Accepted for compatibility; nothing reads it. */
-  readonly unused?: true;
-  /** Whether `config init` writes it. */
-  readonly template?: true;
-}
+import type { ConfigKey } from './config-key.ts';
+import { LFS_KEYS } from './lfs-keys.ts';
 
 const server: readonly ConfigKey[] = [
   {
@@ -51,10 +16,11 @@ const server: readonly ConfigKey[] = [
     flat: 'lfs_url',
     section: 'server',
     short: 'lfs_url',
-    type: 'url',
-    default: 'http://localhost:8000/lfs',
+    type: 'auto-url',
+    default: 'auto',
     template: true,
-    description: 'The Git LFS server of the monorepo.',
+    description:
+      'The Git LFS server of the monorepo; auto: what .lfsconfig names, else the usual places on the Mega server.',
   },
   {
     flat: 'workspace',
@@ -412,7 +378,14 @@ const prefetch: readonly ConfigKey[] = [
 ];
 
 /** All keys, in the order of the file. */
-export const CONFIG_KEYS: readonly ConfigKey[] = [...server, ...dicfuse, ...antares, ...fuse, ...prefetch];
+export const CONFIG_KEYS: readonly ConfigKey[] = [
+  ...server,
+  ...dicfuse,
+  ...antares,
+  ...fuse,
+  ...prefetch,
+  ...LFS_KEYS,
+];
 
 /** Name of the environment variable of a key. */
 export function environmentName(key: ConfigKey): string {

@@ -4,7 +4,8 @@ import { checkRange, checkValue, parseAddress, type SettingValue } from './check
 import { ConfigError } from './config-error.ts';
 import { dataFolder, type Environment } from './config-paths.ts';
 import type { Config } from './config.ts';
-import { CONFIG_KEYS, environmentName, type ConfigKey } from './keys.ts';
+import type { ConfigKey } from './config-key.ts';
+import { CONFIG_KEYS, environmentName } from './keys.ts';
 import { readConfigFile } from './read-config-file.ts';
 import { resolveConfig } from './resolve-config.ts';
 import { isTomlTable, type TomlTable } from './toml.ts';

@@ -1,7 +1,8 @@
 // The configuration as text: for `config show`, `config init`, scorpio.toml.example and the docs.
 import type { SettingValue } from './check-value.ts';
 import { dataFolder, SYSTEM_DATA_FOLDER, type Environment } from './config-paths.ts';
-import { CONFIG_KEYS, type ConfigKey } from './keys.ts';
+import type { ConfigKey } from './config-key.ts';
+import { CONFIG_KEYS } from './keys.ts';
 import type { Setting } from './load-config.ts';
 import { stringifyToml } from './toml.ts';
 
@@ -72,7 +73,7 @@ export function renderExample(): string {
   return `${header}\n${bySection(CONFIG_KEYS, (key) => key, render)}`;
 }
 
-const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
+const TYPE_RULES: Readonly<Record<Exclude<ConfigKey['type'], 'choice'>, string>> = {
   url: 'URL; http or https, with a host',
   path: 'path; a relative one starts at the current folder',
   string: 'text',
@@ -87,7 +88,12 @@ const TYPE_RULES: Readonly<Record<ConfigKey['type'], string>> = {
   'byte-size': 'bytes as `512MiB` or `2GB`',
   'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',
   'open-requests': '`auto`, `always` or `never`',
+  'auto-url': '`auto`, or a URL',
 };
+
+function ruleOf({ type, choices = [] }: ConfigKey): string {
+  return type === 'choice' ? choices.map((choice) => `\`${choice}\``).join(', ') : TYPE_RULES[type];
+}
 
 function documentedDefault(key: ConfigKey): string {
   return `\`${key.default.replace('{data}', '<data>').replace('{store_path}', '<store_path>')}\``;
@@ -96,7 +102,7 @@ function documentedDefault(key: ConfigKey): string {
 /** The table of keys in docs/configuration.md. */
 export function renderDocsTable(): string {
   const rows = CONFIG_KEYS.map((key) => {
-    const rule = TYPE_RULES[key.type] + (key.min === undefined ? '' : `, >= ${key.min}`);
+    const rule = ruleOf(key) + (key.min === undefined ? '' : `, >= ${key.min}`);
     return `| \`${key.flat}\` | \`${key.section}.${key.short}\` | ${rule} | ${documentedDefault(key)} | ${key.description} |`;
   });
   return [

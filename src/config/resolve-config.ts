@@ -1,7 +1,7 @@
 // From checked settings to the configuration that the other parts see.
 import { parseDiskAmount, type DiskAmount } from '../util/byte-size.ts';
 import type { SettingValue } from './check-value.ts';
-import type { Config } from './config.ts';
+import type { Config, LfsConfig, LockRule } from './config.ts';
 
 /** Longest delay that a timer of Node holds is 2^31 ms; above that it fires at once. */
 const MAX_TIMEOUT_SECS = 2_000_000;
@@ -20,10 +20,15 @@ export function resolveConfig(settings: Settings): Config {
   const number = (flat: string, most: number): number => Math.min(Number(value(flat)), most);
   const url = (flat: string): string => text(flat).replace(/\/+$/u, '');
   const diskAmount = (flat: string): DiskAmount => parseDiskAmount(text(flat)) ?? { bytes: 0 };
+  const globs = (flat: string): string[] =>
+    text(flat)
+      .split(',')
+      .map((glob) => glob.trim())
+      .filter((glob) => glob !== '');
   const allowOther = value('allow_other');
   return {
     baseUrl: url('base_url'),
-    lfsUrl: url('lfs_url'),
+    lfsUrl: text('lfs_url') === 'auto' ? undefined : url('lfs_url'),
     workspace: text('workspace'),
     storePath: text('store_path'),
     storeLimit: diskAmount('store_limit'),
@@ -43,12 +48,19 @@ export function resolveConfig(settings: Settings): Config {
     fetchConcurrency: number('fetch_file_thread', MAX_REQUESTS_AT_ONCE),
     memoryBudget: number('memory_budget', Number.MAX_SAFE_INTEGER),
     fuseBinding: text('fuse_binding') as Config['fuseBinding'],
-    prefetchPaths: text('prefetch_paths')
-      .split(',')
-      .map((path) => path.trim())
-      .filter((path) => path !== ''),
+    prefetchPaths: globs('prefetch_paths'),
     prefetchIntervalSecs: number('prefetch_interval_secs', MAX_TIMEOUT_SECS),
     allowOther: typeof allowOther === 'boolean' ? allowOther : undefined,
     openRequests: text('open_requests') as Config['openRequests'],
+    lfs: {
+      smudge: text('lfs_smudge') as LfsConfig['smudge'],
+      include: globs('lfs_include'),
+      exclude: globs('lfs_exclude'),
+      rangesAbove: number('lfs_ranges_above', Number.MAX_SAFE_INTEGER),
+      concurrency: Math.max(1, number('lfs_concurrency', MAX_REQUESTS_AT_ONCE)),
+      lockable: text('lfs_lockable') as LockRule,
+      locked: text('lfs_locked') as LockRule,
+      locksRefreshSecs: number('lfs_locks_refresh_secs', MAX_TIMEOUT_SECS),
+    },
   };
 }

@@ -45,7 +45,7 @@ describe('the defaults', () => {
     expect(warnings).toEqual([]);
     expect(config).toMatchObject({
       baseUrl: 'http://localhost:8000',
-      lfsUrl: 'http://localhost:8000/lfs',
+      lfsUrl: undefined,
       gitAuthor: 'MEGA',
       gitEmail: 'admin@mega.org',
       logLevel: 'info',
@@ -139,9 +139,10 @@ describe('precedence', () => {
         'fuse-binding': 'kernel',
         'open-requests': 'never',
         address: '[::1]:1',
+        'auto-url': 'https://h',
       })[type] ?? (type === 'auto-bool' ? 'false' : String(Math.max(7, least)));
     for (const key of CONFIG_KEYS) {
-      const value = sample(key.type, key.min ?? 0);
+      const value = key.choices?.at(-1) ?? sample(key.type, key.min ?? 0);
       const inEnv = await load('', { env: { [environmentName(key)]: value } });
       const inSection = await load(`[${key.section}]\n${key.short} = "${value}"`);
       const flat = await load(`${key.flat} = "${value}"`);

@@ -50,6 +50,16 @@ function config(fields: Partial<Config> = {}): Config {
     prefetchIntervalSecs: 0,
     allowOther: undefined,
     openRequests: 'auto',
+    lfs: {
+      smudge: 'attributes',
+      include: [],
+      exclude: [],
+      rangesAbove: 2 ** 30,
+      concurrency: 8,
+      lockable: 'refuse',
+      locked: 'warn',
+      locksRefreshSecs: 0,
+    },
     ...fields,
   };
 }
