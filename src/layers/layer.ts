@@ -1,4 +1,5 @@
 // The contract of a read-only layer: the lower side of an overlay. A layer may be lazy.
+import type { ArrivingContent } from '../util/arriving-content.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 
 /** What a request for a layer's content carries. */
@@ -74,6 +75,8 @@ export interface Layer {
   correctSize(entry: LayerEntry, size: number): void;
   /** A new read-only descriptor of a file's complete content; the caller closes it. EISDIR, ELOOP for a symlink. */
   open(entry: LayerEntry, request?: LayerRequest): Awaitable<number>;
+  /** As `open`, for reading: content that takes long to come is handed out while it arrives. Absent: as `open`. */
+  openToRead?(entry: LayerEntry, request?: LayerRequest): Awaitable<number | ArrivingContent>;
   /**
    * Target of a symlink, 1 to 4095 bytes without NUL; EIO when the blob is no such text. EINVAL for anything but a
    * symlink. It is shared: do not write to it.
