@@ -6,8 +6,9 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
   test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
 });
 
-// Tests that mount are watched over, and none starts while another may still unmount.
-const mounting = { fileParallelism: false, globalSetup: ['test/support/global-setup.ts'] };
+// Tests that mount are watched over, and none starts while another may still unmount. They share the kernel and the
+// clock with whatever else runs on the machine: one that fails is run once more, and is reported with `retry x1`.
+const mounting = { fileParallelism: false, globalSetup: ['test/support/global-setup.ts'], retry: 1 };
 
 const config: ReturnType<typeof defineConfig> = defineConfig({
   cacheDir: process.env['SCORPIO_VITEST_CACHE'] ?? 'node_modules/.vite',
