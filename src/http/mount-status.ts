@@ -1,6 +1,28 @@
 // A mount as the HTTP API shows it: all fields that ScorpioFS has, null where there is nothing, and some more.
-import type { MountBinding, MountReport, MountUser } from '../mount/mount-host.ts';
+import type { MountBinding, MountLfsReport, MountReport, MountUser } from '../mount/mount-host.ts';
 import type { MountLifecycle, MountRecord } from '../mount/mount-record.ts';
+
+/** Large files of a mount: transfers under way, and what failed lately, newest last. */
+interface MountLfsJson {
+  readonly server: string | null;
+  /** Why the server cannot be used. */
+  readonly problem: string | null;
+  /** Folders that were checked out. */
+  readonly active_folders: readonly string[];
+  readonly transfers: readonly {
+    readonly oid: string;
+    readonly path: string;
+    readonly size: number;
+    readonly bytes: number;
+    readonly readers: number;
+  }[];
+  readonly failures: readonly {
+    readonly oid: string;
+    readonly path: string;
+    readonly reason: string;
+    readonly at_epoch_ms: number;
+  }[];
+}
 
 /** The JSON form of a mount. */
 export interface MountStatus {
@@ -26,6 +48,8 @@ export interface MountStatus {
   readonly kernel: { readonly open: boolean; readonly passthrough: boolean } | null;
   /** The last faults that processes in the mount met, newest last. */
   readonly faults: readonly string[];
+  /** Large files; null while the mount does not serve. */
+  readonly lfs: MountLfsJson | null;
   /** Of a deletion that failed: why, and who uses the mount. */
   readonly error?: string;
   /** What the user should know although the request went well. */
@@ -56,5 +80,16 @@ export function toMountStatus(record: MountRecord, report: MountReport | undefin
         ? null
         : { open: !report.features.openRequests, passthrough: report.features.passthrough },
     faults: report?.faults ?? [],
+    lfs: report === undefined ? null : lfsJson(report.lfs),
+  };
+}
+
+function lfsJson({ server, problem, activeFolders, transfers, failures }: MountLfsReport): MountLfsJson {
+  return {
+    server: server ?? null,
+    problem: problem ?? null,
+    active_folders: activeFolders,
+    transfers: transfers.map(({ oid, path, size, bytes, readers }) => ({ oid, path, size, bytes, readers })),
+    failures: failures.map(({ oid, path, reason, atMs }) => ({ oid, path, reason, at_epoch_ms: atMs })),
   };
 }

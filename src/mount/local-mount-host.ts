@@ -16,6 +16,7 @@ import { ErrnoError } from '../util/errno.ts';
 import type { Logger } from '../util/logger.ts';
 import { isWithin } from '../util/path-within.ts';
 import { clearDeadMount, detachMount } from './dead-mount.ts';
+import type { LfsCare, MountLfs } from './lfs/mount-lfs.ts';
 import { MountError } from './mount-error.ts';
 import type {
   MountEnd,
@@ -173,7 +174,16 @@ class LocalMountHost implements MountHost {
       features: served.fuse.features,
       ...this.#options.traffic(),
       faults: [...faults],
+      lfs: { server: undefined, problem: undefined, activeFolders: [], transfers: [], failures: [] },
     };
+  }
+
+  get lfsCare(): LfsCare | undefined {
+    return undefined;
+  }
+
+  lfs(_id: string): MountLfs | undefined {
+    return undefined;
   }
 
   memory(): MountMemory | undefined {

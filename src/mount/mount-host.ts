@@ -1,6 +1,8 @@
 // What the daemon asks of the side that serves mounts. Plain data only: that side is to move to a process of its own.
 
 import type { FuseMountFeatures } from '../fuse/fuse-mount.ts';
+import type { TransferFailure, TransferStatus } from '../lfs/download/lfs-downloads.ts';
+import type { LfsCare, MountLfs } from './lfs/mount-lfs.ts';
 
 /** The state of the monorepo that a mount shows: enough to mount it again without asking the server. */
 export interface MountSnapshot {
@@ -43,6 +45,19 @@ export interface MountBinding {
   readonly limits: readonly { readonly name: string; readonly text: string }[];
 }
 
+/** What a served mount says of its large files. */
+export interface MountLfsReport {
+  /** The LFS server, without credentials; undefined until it was needed, and where there is none. */
+  readonly server: string | undefined;
+  /** Why there is none, or why it cannot be used. */
+  readonly problem: string | undefined;
+  /** Folders that were checked out. UTF-8 text, no leading slash, `''` for the root. */
+  readonly activeFolders: readonly string[];
+  readonly transfers: readonly TransferStatus[];
+  /** The last failures, newest last. */
+  readonly failures: readonly TransferFailure[];
+}
+
 /** What a served mount says of itself. */
 export interface MountReport {
   readonly id: string;
@@ -62,6 +77,7 @@ export interface MountReport {
   readonly requests: number;
   /** The last faults met, newest last: what failed, for which path, why. */
   readonly faults: readonly string[];
+  readonly lfs: MountLfsReport;
 }
 
 /** A process that uses a mount. */
@@ -175,6 +191,10 @@ export interface MountHost {
     onProgress: (progress: PrefetchProgress) => void,
     signal: AbortSignal,
   ): Promise<PrefetchReport>;
+  /** Large files of a mount; undefined while it does not serve. */
+  lfs(id: string): MountLfs | undefined;
+  /** Large files of all mounts; undefined where this host keeps none. */
+  readonly lfsCare: LfsCare | undefined;
   /** Called when a mount ended that nobody unmounted through this interface. */
   onEnded(listener: (id: string, end: MountEnd) => void): void;
   /** Detaches the dead mount of an earlier process at a mount point, if there is one. */

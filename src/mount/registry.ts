@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { Logger } from '../util/logger.ts';
+import type { LfsCare, MountLfs } from './lfs/mount-lfs.ts';
 import { createBringUp, type BringUp } from './bring-up.ts';
 import { MountError } from './mount-error.ts';
 import type {
@@ -142,6 +143,20 @@ export class MountRegistry {
     return this.#options.host.memory();
   }
 
+  /** Large files of all mounts; undefined where the host keeps none. */
+  get lfsCare(): LfsCare | undefined {
+    return this.#options.host.lfsCare;
+  }
+
+  /** Large files of a mount. Throws RegistryError: NOT_FOUND, or INVALID_REQUEST while it does not serve. */
+  lfs(mountId: string): MountLfs {
+    this.#refuseWhenStopping();
+    this.#requireServing(mountId);
+    const lfs = this.#options.host.lfs(mountId);
+    if (lfs === undefined) throw new RegistryError('INVALID_REQUEST', `mount ${mountId} has just ended`);
+    return lfs;
+  }
+
   /**
    * Mounts, or answers with the mount that the same job has already: also when that one is only being made, and when
    * both requests come at the same moment. Resolves when the mount is ready. Rejects with RegistryError.
@@ -199,13 +214,7 @@ export class MountRegistry {
     signal: AbortSignal,
   ): Promise<PrefetchReport> {
     this.#refuseWhenStopping();
-    const { record } = this.#slot(mountId);
-    if (!isServing(record)) {
-      throw new RegistryError(
-        'INVALID_REQUEST',
-        `mount ${mountId} is in state ${describeState(record.state)}; try again when it is Ready`,
-      );
-    }
+    this.#requireServing(mountId);
     try {
       return await this.#track(this.#options.host.prefetch(mountId, request, onProgress, signal));
     } catch (error) {
@@ -233,6 +242,15 @@ export class MountRegistry {
     const slot = this.#table.slots.get(mountId);
     if (slot === undefined) throw new RegistryError('NOT_FOUND', `mount ${mountId} not found`);
     return slot;
+  }
+
+  #requireServing(mountId: string): void {
+    const { record } = this.#slot(mountId);
+    if (isServing(record)) return;
+    throw new RegistryError(
+      'INVALID_REQUEST',
+      `mount ${mountId} is in state ${describeState(record.state)}; try again when it is Ready`,
+    );
   }
 
   #refuseWhenStopping(): void {

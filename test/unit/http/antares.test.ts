@@ -139,6 +139,20 @@ describe('looking', () => {
       requests: 3,
       binding: { name: 'kernel', limits: [] },
       faults: ['OPEN: EIO'],
+      lfs: {
+        server: 'http://lfs.example/info/lfs',
+        problem: null,
+        active_folders: ['models'],
+        transfers: [],
+        failures: [
+          {
+            oid: 'f'.repeat(64),
+            path: 'models/a.bin',
+            reason: 'the server does not have it',
+            at_epoch_ms: 1,
+          },
+        ],
+      },
     };
     expect((await http.ask('GET', `/antares/mounts/${id}`)).json).toEqual(expected);
     expect((await http.ask('GET', `/antares/mounts/${id.toUpperCase().replaceAll('-', '')}`)).json).toEqual(
@@ -180,6 +194,7 @@ describe('looking', () => {
       kernel: null,
       requests: null,
       faults: [],
+      lfs: null,
     });
   });
 

@@ -1,5 +1,6 @@
 // A mount host without FUSE: remembers what is mounted, and fails, waits or ends mounts as a test wants.
 import { mkdir } from 'node:fs/promises';
+import type { LfsCare, MountLfs } from '../../../src/mount/lfs/mount-lfs.ts';
 import { MountError } from '../../../src/mount/mount-error.ts';
 import type {
   MountEnd,
@@ -63,6 +64,9 @@ export class FakeMountHost implements MountHost {
     return prefetchReport({ files: 3, fetched: 3, bytes: 30, totalBytes: 30 });
   };
   #close: () => void = () => undefined;
+  /** Large files of every mount, and of all. */
+  mountLfs: MountLfs | undefined;
+  lfsCare: LfsCare | undefined;
   readonly #closing = new Promise<void>((resolve) => {
     this.#close = resolve;
   });
@@ -105,7 +109,20 @@ export class FakeMountHost implements MountHost {
       fetchedBytes: 12,
       requests: 3,
       faults: ['OPEN: EIO'],
+      lfs: {
+        server: 'http://lfs.example/info/lfs',
+        problem: undefined,
+        activeFolders: ['models'],
+        transfers: [],
+        failures: [
+          { oid: 'f'.repeat(64), path: 'models/a.bin', reason: 'the server does not have it', atMs: 1 },
+        ],
+      },
     };
+  }
+
+  lfs(id: string): MountLfs | undefined {
+    return this.mounted.has(id) ? this.mountLfs : undefined;
   }
 
   async prefetch(

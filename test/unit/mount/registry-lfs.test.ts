@@ -1,0 +1,31 @@
+// Large files of mounts, through the registry: which mounts have them, and what is refused.
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { LfsCare, MountLfs } from '../../../src/mount/lfs/mount-lfs.ts';
+import { createRegistryFixture, type RegistryFixture } from './registry-fixture.ts';
+
+let files: RegistryFixture;
+beforeEach(() => {
+  files = createRegistryFixture();
+});
+afterEach(() => files.remove());
+
+const UNKNOWN = '00000000-0000-0000-0000-000000000000';
+
+test('a mount that serves hands out its large files, and the host those of all', async () => {
+  const { registry, host } = await files.load();
+  const { mountId } = await registry.create({ path: '/a' });
+  host.mountLfs = {} as MountLfs;
+  host.lfsCare = {} as LfsCare;
+  expect(registry.lfs(mountId)).toBe(host.mountLfs);
+  expect(registry.lfsCare).toBe(host.lfsCare);
+});
+
+test('an unknown mount, one that does not serve, and a registry that stops are refused', async () => {
+  const { registry, host } = await files.load();
+  const { mountId } = await registry.create({ path: '/a' });
+  expect(() => registry.lfs(UNKNOWN)).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
+  host.end(mountId, 'died');
+  expect(() => registry.lfs(mountId)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }));
+  await registry.stop();
+  expect(() => registry.lfs(mountId)).toThrow(expect.objectContaining({ code: 'SHUTDOWN' }));
+});
