@@ -16,6 +16,8 @@ export interface LfsFileStatus {
   readonly change: LfsChange;
   /** Where a renamed file was. */
   readonly from: string | undefined;
+  /** Whether it is large now; false: it was, and is an ordinary file since the attributes or its content changed. */
+  readonly isLfs: boolean;
   readonly size: number;
   readonly oldSize: number | undefined;
   readonly oldOid: string | undefined;
@@ -37,7 +39,7 @@ export interface LfsStatus {
   readonly hashing: number;
   readonly transfers: readonly TransferStatus[];
   readonly failures: readonly TransferFailure[];
-  /** Folders that were checked out: their large files are kept at hand. */
+  /** Folders that were checked out: their large files are kept at hand. No leading slash, `''` for the root. */
   readonly activeFolders: readonly string[];
 }
 
@@ -59,6 +61,8 @@ export interface LfsReport extends LfsProgress {
   /** The first of what failed, in words for the user. */
   readonly failures: readonly { readonly path: string; readonly oid: string; readonly reason: string }[];
   readonly durationMs: number;
+  /** What the user should know although nothing failed: a path that somebody else has locked, say. */
+  readonly warnings?: readonly string[];
   /** Bytes of disk that became free (prune, dedup). */
   readonly freedBytes?: number;
 }
@@ -83,7 +87,7 @@ export interface MountLfs {
   ): Promise<LfsStatus>;
   /** Fetches what is shown below the paths; with `activate` the folders are recorded, and kept fetched from now on. */
   fetch(selection: LfsSelection, options: { readonly activate: boolean }): LfsRun;
-  /** Takes folders out of that record; returns those that are left. */
+  /** Takes folders, with those below them, out of that record; returns those that are left. */
   deactivate(selection: LfsSelection): Promise<readonly string[]>;
   /** Uploads what is new or modified. */
   push(selection: LfsSelection): LfsRun;
