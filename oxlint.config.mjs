@@ -39,7 +39,7 @@ const mayImport = {
   fuse: ['layers', 'upstream', 'util'],
   layers: ['objects', 'lfs', 'git', 'upstream', 'util'],
   objects: ['git', 'upstream', 'util'],
-  lfs: ['upstream', 'util', 'config'],
+  lfs: ['git', 'upstream', 'util', 'config'],
   upstream: ['git', 'util'],
   git: ['util'],
   'lfs-server': ['lfs', 'util', 'config'],

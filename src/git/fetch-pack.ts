@@ -68,11 +68,9 @@ export function parsePackProgress(text: string): PackProgress | undefined {
 export async function fetchPack(options: FetchPackOptions): Promise<void> {
   const { url, ref, directory, shallow, authorization, signal, onProgress } = options;
   signal?.throwIfAborted();
-  const made = await runGit(
-    ['init', '--bare', '--quiet', '--template=', directory],
-    INIT_TIMEOUT_MS,
-    environmentOf(undefined),
-  );
+  const made = await runGit(['init', '--bare', '--quiet', '--template=', directory], INIT_TIMEOUT_MS, {
+    environment: environmentOf(undefined),
+  });
   if (made.code !== 0) throw new GitError('failed', `git init: ${made.errorText}`);
   signal?.throwIfAborted();
   const git = spawnGit(

@@ -112,16 +112,16 @@ export interface GitResult {
 
 /**
  * Runs git to its end and collects what it prints (little: nothing bounds it). Rejects with GitError of kind
- * `git-missing`, or `failed` when it takes longer than `timeoutMs`. `environment` goes on top of the user's.
+ * `git-missing`, or `failed` when it takes longer than `timeoutMs`.
  */
 export function runGit(
   args: readonly string[],
   timeoutMs: number,
-  environment: GitSpawnOptions['environment'] = {},
+  options: GitSpawnOptions & { readonly input?: string } = {},
 ): Promise<GitResult> {
   return new Promise((resolve, reject) => {
-    const git = spawnGit(args, { environment });
-    git.child.stdin.end();
+    const git = spawnGit(args, options);
+    git.child.stdin.end(options.input);
     let output = '';
     git.child.stdout.setEncoding('utf8');
     git.child.stdout.on('data', (text: string) => {

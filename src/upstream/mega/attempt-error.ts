@@ -1,4 +1,5 @@
 // What one attempt of a request died of, in words, and whether another attempt makes sense.
+import { connectionFailure } from '../../util/connection-failure.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamErrorKind } from '../upstream-error.ts';
 
@@ -46,25 +47,6 @@ export function badAnswer(reason: string, kind: 'server' | 'corrupt' = 'server')
   return new AttemptError(kind, 'once', `the server's answer is wrong: ${reason}`);
 }
 
-const REASONS: Readonly<Record<string, string>> = {
-  ECONNREFUSED: 'connection refused',
-  ECONNRESET: 'connection reset',
-  EPIPE: 'connection closed',
-  ENOTFOUND: 'host name not found',
-  EAI_AGAIN: 'host name cannot be looked up at the moment',
-  EHOSTUNREACH: 'no route to the host',
-  ENETUNREACH: 'network unreachable',
-  ETIMEDOUT: 'no connection within the time limit of the system',
-  UND_ERR_SOCKET: 'connection closed',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'answer shorter than announced',
-};
-
-/** The error itself, or the one inside it that says more: Node wraps the attempts for several addresses. */
-function innermost(error: unknown): Error & { code?: unknown } {
-  if (error instanceof AggregateError && error.errors.length > 0) return innermost(error.errors[0]);
-  return error instanceof Error ? error : new Error(String(error));
-}
-
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
 /** What an attempt has seen so far, for the words that describe its failure. */
@@ -79,9 +61,7 @@ export interface AttemptState {
 
 /** The failure of a connection (an error that undici or the system threw). */
 export function describeFailure(thrown: unknown, state: AttemptState): AttemptError {
-  const error = innermost(thrown);
-  // A DOMException has a code too, but a number.
-  const code = typeof error.code === 'string' ? error.code : '';
+  const { code, reason, message } = connectionFailure(thrown);
   const options = { cause: thrown };
   const server = `the server at ${state.url}`;
   if (code === 'UND_ERR_CONNECT_TIMEOUT') {
@@ -97,9 +77,8 @@ export function describeFailure(thrown: unknown, state: AttemptState): AttemptEr
     return new AttemptError('timeout', 'after-progress', text, options);
   }
   if (code.startsWith('HPE_')) {
-    return new AttemptError('server', 'once', `${server} does not speak HTTP: ${error.message}`, options);
+    return new AttemptError('server', 'once', `${server} does not speak HTTP: ${message}`, options);
   }
-  const reason = REASONS[code] ?? error.message;
   const text = state.answering
     ? `${server} broke off its answer: ${reason}`
     : `${server} does not answer: ${reason}`;

@@ -1,5 +1,7 @@
 // One blob, streamed, resumed where that is possible, and verified.
 import { EMPTY_BLOB_ID } from '../../util/git-hash.ts';
+import { headerOf } from '../../util/http-headers.ts';
+import { readAtMost } from '../../util/read-at-most.ts';
 import type { ObjectHasher } from '../../util/git-hash.ts';
 import type { ObjectId } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -7,7 +9,6 @@ import type { BlobSink, UpstreamRequest } from '../upstream.ts';
 import { apiPath } from './api-path.ts';
 import { AttemptError, badAnswer } from './attempt-error.ts';
 import type { CapabilityDiscovery } from './capabilities.ts';
-import { headerOf, readAtMost } from './http-answer.ts';
 import type { MegaAnswer, MegaHttp } from './mega-http.ts';
 import { createSinkHasher } from './sink-hasher.ts';
 

@@ -1,47 +1,11 @@
-// Reading the head and the small bodies of HTTP answers.
+// What the answer of a failed request says.
+import { headerOf, retryAfterMs } from '../../util/http-headers.ts';
+import type { AnswerHeaders } from '../../util/http-headers.ts';
+import { readAtMost } from '../../util/read-at-most.ts';
 import { AttemptError } from './attempt-error.ts';
-
-/** Headers as undici gives them: names in lower case. */
-export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
 const DETAIL_MAX_BYTES = 16 * 1024;
 const DETAIL_MAX_CHARACTERS = 300;
-
-/** The value of a header; the first one where there are several. */
-export function headerOf(headers: AnswerHeaders, name: string): string | undefined {
-  const value = headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
-/** The announced length of a body in bytes. */
-export function contentLengthOf(headers: AnswerHeaders): number | undefined {
-  const value = headerOf(headers, 'content-length');
-  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : undefined;
-}
-
-/** Milliseconds that a Retry-After header asks for, in either of its forms. */
-export function retryAfterMs(headers: AnswerHeaders, now: number = Date.now()): number | undefined {
-  const value = headerOf(headers, 'retry-after');
-  if (value === undefined) return undefined;
-  if (/^\d{1,9}$/.test(value)) return Number(value) * 1000;
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
-}
-
-/** A whole body, or undefined when it has more than `limit` bytes. */
-export async function readAtMost(
-  body: AsyncIterable<Uint8Array>,
-  limit: number,
-): Promise<Buffer | undefined> {
-  const chunks: Uint8Array[] = [];
-  let total = 0;
-  for await (const chunk of body) {
-    total += chunk.byteLength;
-    if (total > limit) return undefined;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
 
 /** What the body of an error says: Mega's message, else its first line of text. */
 function detailOf(body: Buffer, headers: AnswerHeaders): string {

@@ -5,15 +5,17 @@ import type { Dispatcher } from 'undici';
 import { linkAbort } from '../../util/abort-link.ts';
 import type { AbortLink } from '../../util/abort-link.ts';
 import { backoffMs } from '../../util/backoff.ts';
+import { contentLengthOf } from '../../util/http-headers.ts';
+import type { AnswerHeaders } from '../../util/http-headers.ts';
 import { createPriorityLimiter } from '../../util/priority-limiter.ts';
+import { readAtMost } from '../../util/read-at-most.ts';
 import type { Awaitable } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 import { AttemptError, badAnswer, describeFailure } from './attempt-error.ts';
 import type { AttemptState } from './attempt-error.ts';
 import { parseBaseUrl } from './base-url.ts';
-import { contentLengthOf, readAtMost, statusError } from './http-answer.ts';
-import type { AnswerHeaders } from './http-answer.ts';
+import { statusError } from './http-answer.ts';
 
 /** How to talk to a Mega server. Times are in milliseconds. */
 export interface MegaHttpOptions {
