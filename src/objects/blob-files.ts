@@ -15,7 +15,8 @@ import type { Awaitable, ObjectId } from '../util/types.ts';
 import { hashBlobFile, hashSmallBlobFile } from './blob-hash.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { PROVEN_TAG, readBootTag } from '../util/boot-tag.ts';
-import { codeOf, toDiskError } from './store-error.ts';
+import { codeOf } from '../util/disk-full.ts';
+import { toDiskError } from './store-error.ts';
 import { temporaryName } from '../util/temporary-files.ts';
 
 const fdatasync = promisify(fdatasyncCallback);

@@ -8,7 +8,8 @@ import { UpstreamError } from '../upstream/upstream-error.ts';
 import { createObjectHasher, type ObjectHasher } from '../util/git-hash.ts';
 import type { ObjectId } from '../util/types.ts';
 import { hashBlobFile } from './blob-hash.ts';
-import { codeOf, isDiskFull, toDiskError } from './store-error.ts';
+import { codeOf, isDiskFull } from '../util/disk-full.ts';
+import { toDiskError } from './store-error.ts';
 
 const write = promisify(writeCallback);
 

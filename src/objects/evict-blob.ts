@@ -1,7 +1,7 @@
 // Removes one file of the store, unless somebody needs it.
 import { closeSync, constants, fstatSync, openSync, unlinkSync } from 'node:fs';
 import { takeLease } from '../util/file-lease.ts';
-import { codeOf } from './store-error.ts';
+import { codeOf } from '../util/disk-full.ts';
 
 /**
  * - `removed`: its space is free.

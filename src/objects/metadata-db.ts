@@ -6,7 +6,8 @@ import { hashObject } from '../util/git-hash.ts';
 import { LruCache } from '../util/lru.ts';
 import type { ObjectId } from '../util/types.ts';
 import { connect } from './metadata-schema.ts';
-import { codeOf, isDiskFull, toStoreError } from './store-error.ts';
+import { codeOf, isDiskFull } from '../util/disk-full.ts';
+import { toStoreError } from './store-error.ts';
 
 /** Sizes kept in memory when they cannot be written. */
 const UNSAVED_SIZES = 200_000;

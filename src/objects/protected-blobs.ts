@@ -2,7 +2,8 @@
 import { linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ObjectId } from '../util/types.ts';
-import { codeOf, toDiskError } from './store-error.ts';
+import { codeOf } from '../util/disk-full.ts';
+import { toDiskError } from './store-error.ts';
 
 /**
  * Protects blobs by a second name of their files, `<store>/protected/<id>`: unlike a note in a database it cannot be

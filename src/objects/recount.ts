@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { isObjectId } from '../util/git-hash.ts';
 import type { ObjectId } from '../util/types.ts';
 import { footprint } from './disk-budget.ts';
-import { codeOf } from './store-error.ts';
+import { codeOf } from '../util/disk-full.ts';
 import type { Usage, UsageDb } from './usage-db.ts';
 
 /** Folders of the store: one for each first byte of an id. */

@@ -1,4 +1,5 @@
 // Failures of the local store, in words for the user.
+import { codeOf, isDiskFull } from '../util/disk-full.ts';
 import { Errno, ErrnoError } from '../util/errno.ts';
 
 /**
@@ -19,12 +20,6 @@ export class StoreError extends Error {
     super(message, { cause: options.cause });
     this.kind = kind;
   }
-}
-
-/** The `code` of a Node or SQLite error (`ENOSPC`, `SQLITE_FULL`), or an empty text. */
-export function codeOf(error: unknown): string {
-  const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
-  return typeof code === 'string' ? code : '';
 }
 
 const kindOfCode: Readonly<Record<string, StoreErrorKind>> = {
@@ -57,15 +52,6 @@ export function toStoreError(error: unknown, path: string): StoreError {
   return new StoreError(kind, `cannot open the local store ${path}: ${reason}; ${advice[kind]}`, {
     cause: error,
   });
-}
-
-// The last one: no room for the index of a write-ahead log.
-const FULL_CODES: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
-
-/** Whether an error says that the disk, or the quota of the user, is full. */
-export function isDiskFull(error: unknown): boolean {
-  const code = codeOf(error);
-  return FULL_CODES.has(code);
 }
 
 /** The ErrnoError for a failed system call on a file of the store. A full quota counts as a full disk. */

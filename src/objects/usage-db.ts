@@ -3,7 +3,8 @@ import { renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { ObjectId } from '../util/types.ts';
 import { enterWalMode } from './metadata-schema.ts';
-import { codeOf, isDiskFull, toStoreError } from './store-error.ts';
+import { codeOf, isDiskFull } from '../util/disk-full.ts';
+import { toStoreError } from './store-error.ts';
 
 /** The schema, `PRAGMA user_version` 1. Triggers keep the totals: they are right whatever a crash cuts off. */
 const SCHEMA = `

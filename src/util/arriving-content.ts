@@ -24,6 +24,11 @@ export interface ArrivingContent {
    * rejects with EIO, for good: then the content must be opened again.
    */
   ready(position: number, length: number, request: PartRequest): Awaitable<void>;
+  /**
+   * Calls back once if bytes turn out to be wrong that somebody may have read: what was kept of this content (by the
+   * kernel, too) has to be thrown away, and the content opened again.
+   */
+  onDiscarded(listener: () => void): void;
   /** Ends this view. Without readers the transfer stops after a while; what has come is kept for the next one. */
   close(): void;
 }

@@ -54,10 +54,18 @@ export interface LfsDownloads {
     object: WantedObject,
     request?: DownloadRequest & { readonly onBytes?: (bytes: number) => void },
   ): Promise<void>;
-  /** Takes over a complete local file (a git-lfs store, an upload): by link or copy, verified. False: it is not that object. */
-  adopt(object: WantedObject, path: string, request?: LfsRequest): Promise<boolean>;
-  /** Removes complete objects; whether each is gone. What is open stays readable. */
-  remove(oids: readonly LfsOid[]): number;
+  /**
+   * Takes over a complete local file (a git-lfs store, an upload), verified. False: it is not that object. It shares
+   * blocks where the disk can, else it is copied; with `mayLink` (default: not) it becomes a second name of that file,
+   * which nobody may write to any more.
+   */
+  adopt(
+    object: WantedObject,
+    path: string,
+    request?: LfsRequest & { readonly mayLink?: boolean },
+  ): Promise<boolean>;
+  /** Removes complete objects that nobody has open and nothing protects; which are gone, and what they took. */
+  remove(oids: readonly LfsOid[]): readonly { readonly oid: LfsOid; readonly size: number }[];
   /** Complete objects of the store. */
   stored(): AsyncIterable<{ readonly oid: LfsOid; readonly size: number }>;
   status(): { readonly transfers: readonly TransferStatus[]; readonly failures: readonly TransferFailure[] };
