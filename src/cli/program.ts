@@ -181,6 +181,7 @@ function addServers(program: Command, globals: () => GlobalOptions, finish: Fini
     .description("serve a local Git repository with Mega's read API (--http-addr, default 127.0.0.1:8000)")
     .requiredOption('--repo <DIR>', 'the repository, bare or not')
     .option('--branch <BRANCH>', 'what to serve as the head (default: HEAD)')
+    .option('--lfs-root <DIR>', 'folder of large files and their locks (default: lfs in the Git directory)')
     .action(async (options) => {
       finish(await (await import('./commands/mega-server.ts')).runMegaServer(globals(), options));
     });

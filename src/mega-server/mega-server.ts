@@ -1,7 +1,10 @@
 // A small Mega-compatible server over a local Git repository: opens it, listens, and closes in order.
 import type { AddressInfo } from 'node:net';
+import { readFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { createApp } from './app.ts';
+import type { LfsServerOptions } from './lfs/lfs-routes.ts';
 import { MegaServerError } from './mega-server-error.ts';
 import { isRefName, RepositoryView } from './repository-view.ts';
 import { GitError } from '../git/git-error.ts';
@@ -19,6 +22,8 @@ export interface MegaServerOptions {
   readonly port: number;
   /** Branch to serve, default whatever HEAD names. */
   readonly branch?: string;
+  /** Large files. Default: those of the repository, for everybody. */
+  readonly lfs?: LfsServerOptions;
   /** Default: nothing is logged. */
   readonly log?: Logger;
 }
@@ -49,7 +54,8 @@ export async function createMegaServer(options: MegaServerOptions): Promise<Mega
   try {
     const view = new RepositoryView(objects, headRef(branch));
     await checkHead(view, options);
-    const app = createApp(view, log);
+    const root = options.lfs?.root ?? join(await commonDirectory(objects.gitDirectory), 'lfs');
+    const app = createApp(view, { ...options.lfs, root }, log);
     await listen(app, host, port);
     return serverOf(app, objects, host);
   } catch (error) {
@@ -107,6 +113,12 @@ async function openRepository(path: string): Promise<string> {
   } catch (error) {
     throw asMegaServerError(error);
   }
+}
+
+/** A linked worktree shares all but its head and index with its repository; git-lfs keeps its objects there. */
+async function commonDirectory(gitDirectory: string): Promise<string> {
+  const text = await readFile(join(gitDirectory, 'commondir'), 'utf8').catch(() => '.');
+  return resolve(gitDirectory, text.trim());
 }
 
 async function checkHead(view: RepositoryView, { repo, branch }: MegaServerOptions): Promise<void> {

@@ -187,7 +187,8 @@ export async function createFaultProxy(target: string): Promise<FaultProxy> {
       port: targetUrl.port,
       method: incoming.method ?? 'GET',
       path: prefix + (incoming.url ?? '/'),
-      headers: { ...withoutHopByHop(incoming.headers), host: targetUrl.host },
+      // With the client's Host, so that links in answers lead through the proxy.
+      headers: withoutHopByHop(incoming.headers),
       agent,
     });
     const answered = once(outgoing, 'response');

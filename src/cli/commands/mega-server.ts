@@ -13,6 +13,7 @@ const DEFAULT_ADDRESS = '127.0.0.1:8000';
 export interface MegaServerCommandOptions {
   readonly repo: string;
   readonly branch?: string;
+  readonly lfsRoot?: string;
 }
 
 async function untilSignal(): Promise<void> {
@@ -34,8 +35,9 @@ async function startServer(
   ]);
   const log = createLogger(resolveLogLevel({ option: globals.logLevel, env: process.env }, note));
   const branch = options.branch === undefined ? {} : { branch: options.branch };
+  const lfs = options.lfsRoot === undefined ? {} : { lfs: { root: resolve(options.lfsRoot) } };
   try {
-    return await createMegaServer({ repo, ...address, ...branch, log });
+    return await createMegaServer({ repo, ...address, ...branch, ...lfs, log });
   } catch (error) {
     if (!(error instanceof MegaServerError)) throw error;
     const code = { 'address-in-use': ExitCode.bind, address: ExitCode.bind, repository: ExitCode.config };
