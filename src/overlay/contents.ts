@@ -4,9 +4,11 @@
 // already, and where the kernel opens files without asking, there is no open file to keep a descriptor for.
 import { constants, fstatSync } from 'node:fs';
 import type { CallContext, Passthrough } from '../fuse/filesystem.ts';
+import { toErrno } from '../fuse/errno.ts';
 import type { LayerEntry } from '../layers/layer.ts';
+import type { ArrivingContent } from '../util/arriving-content.ts';
 import { chain } from '../util/chain.ts';
-import { ErrnoError } from '../util/errno.ts';
+import { Errno, ErrnoError } from '../util/errno.ts';
 import { closeFd } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
 import { copyUpContent, openUpper } from './copy-up.ts';
@@ -28,12 +30,14 @@ const IDLE_MS = 3000;
 export class Content {
   readonly inode: Inode;
   fd: number;
+  /** Where not all of it may be there yet: whoever reads asks `Contents.ready` first. It owns the descriptor. */
+  arriving: ArrivingContent | undefined;
   isWritable: boolean;
   /** The inode's version that the descriptor belongs to. */
   version: number;
   /** When it was last used, for closing the oldest. */
   used = 0;
-  /** Calls in the thread pool that use the descriptor. */
+  /** Calls that use the descriptor in the thread pool, or wait for what it is to hold. */
   busy = 0;
   /** The kernel's registration of this file, while it is open for passthrough. */
   backingId: number | undefined = undefined;
@@ -42,12 +46,19 @@ export class Content {
   /** Open files for which the kernel reads and writes it by itself. */
   throughs = 0;
 
-  constructor(inode: Inode, fd: number, isWritable: boolean) {
+  constructor(inode: Inode, { fd, arriving }: OpenedContent, isWritable: boolean) {
     this.inode = inode;
     this.fd = fd;
+    this.arriving = arriving;
     this.isWritable = isWritable;
     this.version = inode.version;
   }
+}
+
+/** A descriptor, and who owns it where it is of content that is arriving. */
+interface OpenedContent {
+  readonly fd: number;
+  readonly arriving: ArrivingContent | undefined;
 }
 
 /** The open contents of one overlay. */
@@ -79,23 +90,58 @@ export class Contents {
     }
     const { version } = inode;
     const lower = inode.lower as LayerEntry;
-    return chain(this.#fetch(inode, lower, ctx), (fd) => {
+    return chain(this.#fetch(inode, lower, ctx), (fetched) => {
+      const isArriving = typeof fetched !== 'number';
+      const opened = isArriving
+        ? { fd: fetched.fd, arriving: fetched }
+        : { fd: fetched, arriving: undefined };
       // While it was fetched, another call opened it, or wrote to the file.
       if (inode.version !== version || inode.content?.version === version) {
-        closeFd(fd);
+        closeOpened(opened);
         return this.readable(inode, ctx);
       }
-      this.#checkSize(inode, lower, fd);
-      return this.keep(inode, fd, false);
+      this.#checkSize(inode, lower, opened);
+      return this.#keep(inode, opened, false);
     });
   }
 
+  /**
+   * Makes sure that a range of the content can be read: at once (undefined), else the content is to be used by `during`,
+   * which awaits the promise. It rejects as the transfer fails, and the next call opens the content anew.
+   */
+  ready(content: Content, position: number, length: number, ctx: CallContext): Promise<void> | undefined {
+    const { arriving } = content;
+    if (arriving === undefined || arriving.isComplete) return undefined;
+    const clipped = Math.min(length, arriving.size - position);
+    if (clipped <= 0) return undefined;
+    let ready: Awaitable<void>;
+    try {
+      // The caller's context itself, since its signal costs something once it is asked for.
+      ready = arriving.ready(position, clipped, ctx);
+    } catch (error) {
+      this.#failed(content, arriving, error);
+      throw error;
+    }
+    if (!(ready instanceof Promise)) return undefined;
+    return ready.catch((error: unknown) => {
+      this.#failed(content, arriving, error);
+      throw error;
+    });
+  }
+
+  #failed(content: Content, arriving: ArrivingContent, error: unknown): void {
+    const { inode } = content;
+    const isPresent = inode.content === content && content.arriving === arriving;
+    if (isPresent && toErrno(error) !== Errno.EINTR) this.#forget(inode);
+  }
+
   /** Opens the lower layer's file; the inode stays in memory while that has to be waited for. */
-  #fetch(inode: Inode, lower: LayerEntry, ctx: CallContext): Awaitable<number> {
-    const fd = this.#core.layer.open(lower, ctx);
-    if (!(fd instanceof Promise)) return fd;
+  #fetch(inode: Inode, lower: LayerEntry, ctx: CallContext): Awaitable<number | ArrivingContent> {
+    const { layer } = this.#core;
+    const opened = layer.openToRead === undefined ? layer.open(lower, ctx) : layer.openToRead(lower, ctx);
+    if (!(opened instanceof Promise)) return opened;
     inode.handles++;
-    return fd.then(
+    return opened.then(
       (arrived) => {
         inode.handles--;
         return arrived;
@@ -122,19 +168,24 @@ export class Contents {
 
   /** Takes over a descriptor of the inode's present content. */
   keep(inode: Inode, fd: number, isWritable: boolean): Content {
+    return this.#keep(inode, { fd, arriving: undefined }, isWritable);
+  }
+
+  #keep(inode: Inode, opened: OpenedContent, isWritable: boolean): Content {
     let content = inode.content;
     if (content === undefined) {
       if (!this.#core.inodes.has(inode)) {
         // The kernel forgot it while it was opened, for a caller that gave up.
-        closeFd(fd);
+        closeOpened(opened);
         throw new ErrnoError('ESTALE');
       }
-      content = new Content(inode, fd, isWritable);
+      content = new Content(inode, opened, isWritable);
       inode.content = content;
       this.#open.add(content);
     } else {
       this.#close(content);
-      content.fd = fd;
+      content.fd = opened.fd;
+      content.arriving = opened.arriving;
       content.isWritable = isWritable;
       content.version = inode.version;
     }
@@ -153,7 +204,7 @@ export class Contents {
     this.#close(content);
   }
 
-  /** Runs a call that uses the descriptor in the thread pool. */
+  /** Runs a call that uses the descriptor in the thread pool, or waits for content. */
   async during<T>(content: Content, call: (fd: number) => Promise<T>): Promise<T> {
     const { fd } = content;
     content.busy++;
@@ -161,9 +212,7 @@ export class Contents {
       return await call(fd);
     } finally {
       content.busy--;
-      // It was replaced or dropped meanwhile, and left for this call to close.
-      if (content.busy === 0) for (const retired of this.#retired.get(content) ?? []) closeFd(retired);
-      if (content.busy === 0) this.#retired.delete(content);
+      if (content.busy === 0) this.#closeRetired(content);
     }
   }
 
@@ -174,30 +223,50 @@ export class Contents {
     this.#open.clear();
   }
 
-  /** Descriptors that were replaced while calls used them. */
-  readonly #retired = new Map<Content, number[]>();
+  /** What was replaced or dropped while calls used it: the last of them closes it. */
+  readonly #retired = new Map<Content, OpenedContent[]>();
 
   #close(content: Content): void {
     if (content.busy === 0) {
-      closeFd(content.fd);
+      this.#closeNow(content.inode, content);
       return;
     }
+    const { fd, arriving } = content;
     const retired = this.#retired.get(content) ?? [];
-    retired.push(content.fd);
+    retired.push({ fd, arriving });
     this.#retired.set(content, retired);
   }
 
+  #closeRetired(content: Content): void {
+    const retired = this.#retired.get(content);
+    if (retired === undefined) return;
+    this.#retired.delete(content);
+    for (const opened of retired) this.#closeNow(content.inode, opened);
+  }
+
+  /**
+   * What arrived of a content that nobody saw the end of was never checked as a whole, and nobody would tell of wrong
+   * bytes any more: the kernel must not keep it. Not sooner, since it waits for the reads that are under way.
+   */
+  #closeNow(inode: Inode, opened: OpenedContent): void {
+    const isUnverified = opened.arriving?.isComplete === false;
+    closeOpened(opened);
+    if (isUnverified) this.#core.notifier?.invalidateInode(inode.ino, 0, 0);
+  }
+
   #closeOldest(keep: Content): void {
-    const idle = [...this.#open].filter((content) => content !== keep && content.throughs === 0);
+    const idle = [...this.#open].filter(
+      (content) => content !== keep && content.throughs === 0 && content.busy === 0,
+    );
     idle.sort((a, b) => a.used - b.used);
     for (const { inode } of idle.slice(0, idle.length / 2)) this.#forget(inode);
   }
 
   /** Closes the store's files that nobody used since the last time. */
   #closeIdle(): void {
-    for (const { inode, used } of this.#open) {
+    for (const { inode, used, busy } of this.#open) {
       const isLower = !inode.upper || inode.isMetacopy;
-      if (isLower && inode.handles === 0 && used <= this.#lastSweep) this.#forget(inode);
+      if (isLower && inode.handles === 0 && busy === 0 && used <= this.#lastSweep) this.#forget(inode);
     }
     this.#lastSweep = this.#clock;
     if (this.#open.size > 0) return;
@@ -214,13 +283,13 @@ export class Contents {
    * The kernel cuts what is read to the size that it was told. Where the server told a wrong one, this call fails, and
    * the next one finds the right size.
    */
-  #checkSize(inode: Inode, lower: LayerEntry, fd: number): void {
+  #checkSize(inode: Inode, lower: LayerEntry, opened: OpenedContent): void {
     const { layer, notifier } = this.#core;
     const told = layer.knownSize(lower);
     if (told === undefined) return;
-    const { size } = fstatSync(fd);
+    const size = opened.arriving?.size ?? fstatSync(opened.fd).size;
     if (told === size) return;
-    closeFd(fd);
+    closeOpened(opened);
     layer.correctSize(lower, size);
     notifier?.invalidateInode(inode.ino, 0, 0);
     throw new ErrnoError(
@@ -228,6 +297,11 @@ export class Contents {
       `the server told a wrong size of ${lower.path}: it is ${size}; open it again`,
     );
   }
+}
+
+function closeOpened({ fd, arriving }: OpenedContent): void {
+  if (arriving === undefined) closeFd(fd);
+  else arriving.close();
 }
 
 function requireFile(inode: Inode): void {

@@ -35,6 +35,7 @@ const { O_ACCMODE, O_RDONLY, O_RDWR, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC,
   ...constants,
 };
 const SET_ID_BITS = 0o6000;
+const SEEK_HOLE = 4;
 /** A copy inside the daemon is made in steps, so that others get their turn. Bytes. */
 const COPY_STEP_BYTES = 16 * 1024 * 1024;
 
@@ -144,8 +145,18 @@ export class FileHandles {
   read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
     const content = this.#contents.readable(this.#inode(ino, fh), ctx);
     // Not with `chain`, which would make a function for each call.
-    if (content instanceof Promise) return content.then(({ fd }) => readAll(fd, target, position));
-    return readAll(content.fd, target, position);
+    if (content instanceof Promise)
+      return content.then((arrived) => this.#readFrom(arrived, target, position, ctx));
+    return this.#readFrom(content, target, position, ctx);
+  }
+
+  #readFrom(content: Content, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
+    const ready = this.#contents.ready(content, position, target.length, ctx);
+    if (ready === undefined) return readAll(content.fd, target, position);
+    return this.#contents.during(content, async (fd) => {
+      await ready;
+      return readAll(fd, target, position);
+    });
   }
 
   write(
@@ -224,7 +235,12 @@ export class FileHandles {
   }
 
   lseek(ino: number, fh: number, offset: number, whence: number, ctx: CallContext): Awaitable<number> {
-    return chain(this.#contents.readable(this.#inode(ino, fh), ctx), ({ fd }) => lseek(fd, offset, whence));
+    return chain(this.#contents.readable(this.#inode(ino, fh), ctx), ({ fd, arriving }) => {
+      if (arriving === undefined || arriving.isComplete) return lseek(fd, offset, whence);
+      // A part that is missing is no hole.
+      if (offset >= arriving.size) throw new ErrnoError('ENXIO');
+      return whence === SEEK_HOLE ? arriving.size : offset;
+    });
   }
 
   copyFileRange(
@@ -241,12 +257,20 @@ export class FileHandles {
     });
     return chain(prepared, () =>
       chain(this.#contents.readable(from(), ctx), (readable) => {
-        // Waiting for the source may have closed it. It is in the upper layer by now.
-        const to = this.#writing(target.ino, target.fh);
-        const writable = this.#contents.writable(to, ctx);
-        if (ctx.uid !== 0) clearSetId(this.#core, to);
         const step = Math.min(length, COPY_STEP_BYTES);
-        return copyFileRange(readable.fd, source.offset, writable.fd, target.offset, step);
+        const copy = (fd: number): number => {
+          // Waiting for the source may have closed it. It is in the upper layer by now.
+          const to = this.#writing(target.ino, target.fh);
+          const writable = this.#contents.writable(to, ctx);
+          if (ctx.uid !== 0) clearSetId(this.#core, to);
+          return copyFileRange(fd, source.offset, writable.fd, target.offset, step);
+        };
+        const ready = this.#contents.ready(readable, source.offset, step, ctx);
+        if (ready === undefined) return copy(readable.fd);
+        return this.#contents.during(readable, async (fd) => {
+          await ready;
+          return copy(fd);
+        });
       }),
     );
   }
@@ -310,6 +334,8 @@ export class FileHandles {
         if (!isUpper) return undefined;
         content = this.#contents.keep(inode, openUpper(this.#core, inode, O_RDONLY), false);
       }
+      // The kernel would read what has not arrived.
+      if (content.arriving?.isComplete === false) return undefined;
       content.registry = passthrough;
       content.backingId = passthrough.register(content.fd);
       if (content.backingId === undefined) return undefined;
