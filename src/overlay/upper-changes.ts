@@ -1,8 +1,16 @@
 // What an upper folder makes of the lower layer, read from the disk alone: for whoever looks at it beside the overlay.
-import { constants } from 'node:fs';
+import { constants, fstatSync } from 'node:fs';
 import { ErrnoError } from '../util/errno.ts';
-import { closeFd, O_PATH, openAt, openPath, readDirectory, statIfPresent } from '../util/syscall.ts';
-import { hiddenByOci, isHiddenByOci, isOciName, isOpaqueByOci } from './oci-whiteouts.ts';
+import {
+  closeFd,
+  O_PATH,
+  openAt,
+  openPath,
+  readDirectory,
+  type Stat,
+  statIfPresent,
+} from '../util/syscall.ts';
+import { hiddenByOci, isHiddenByOci, isOciName, isOciWhiteout, isOpaqueByOci } from './oci-whiteouts.ts';
 import { isWhiteout, OverlayFormat } from './overlay-format.ts';
 
 /** What an upper object leaves of the lower layer under its name. */
@@ -18,15 +26,18 @@ export interface UpperChange {
    * this one. Undefined: nothing (of a folder that is the upper layer's alone, or hides the lower one).
    */
   readonly lower: string | undefined;
+  /** The upper object that shows under the name, of any kind; undefined: none does, the name was removed. */
+  readonly object: Stat | undefined;
 }
 
 const { S_IFMT, S_IFDIR, O_DIRECTORY, O_NOFOLLOW } = constants;
 const FOLDER_FLAGS = O_PATH | O_DIRECTORY | O_NOFOLLOW;
+const REMOVED: UpperChange = { shows: 'hidden', lower: undefined, object: undefined };
+const format = new OverlayFormat('trusted.overlay.');
 
 /** Reads upper folders. The overlay may change them meanwhile: each answer is good for the moment only. */
 export class UpperChanges {
   readonly #upperDir: string;
-  readonly #format = new OverlayFormat('trusted.overlay.');
 
   /** `upperDir` is the root of the upper layer. */
   constructor(upperDir: string) {
@@ -35,16 +46,9 @@ export class UpperChanges {
 
   /** The upper objects in a folder by name; none when the upper layer does not have the folder (any more). */
   in(path: readonly string[]): Map<string, UpperChange> {
-    const changes = new Map<string, UpperChange>();
+    let changes = new Map<string, UpperChange>();
     this.#within(path, (dirfd) => {
-      for (const { name } of readDirectory(dirfd)) {
-        const change = this.#read(dirfd, name);
-        if (change !== undefined) changes.set(name, change);
-        const hidden = isOciName(name) && change?.shows === 'hidden' ? hiddenByOci(name) : undefined;
-        if (hidden === undefined || changes.has(hidden)) continue;
-        const beside = this.#read(dirfd, hidden);
-        if (beside !== undefined) changes.set(hidden, beside);
-      }
+      changes = readUpperFolder(dirfd);
     });
     return changes;
   }
@@ -53,25 +57,21 @@ export class UpperChanges {
   at(path: readonly string[], name: string): UpperChange | undefined {
     let change: UpperChange | undefined;
     this.#within(path, (dirfd) => {
-      change = this.#read(dirfd, name);
+      change = readUpperObject(dirfd, name);
     });
     return change;
   }
 
-  #read(dirfd: number, name: string): UpperChange | undefined {
-    const stat = statIfPresent(dirfd, name);
-    if (stat === undefined) {
-      return isHiddenByOci(dirfd, name) ? { shows: 'hidden', lower: undefined } : undefined;
-    }
-    const isFolder = (stat.mode & S_IFMT) === S_IFDIR;
-    if (isWhiteout(stat)) return { shows: 'hidden', lower: undefined };
-    const { opaque, redirect, metacopy } = this.#format.read(dirfd, name);
-    if (isFolder) {
-      const isOpaque =
-        opaque || isOpaqueByOci(dirfd, name) || (redirect === undefined && isHiddenByOci(dirfd, name));
-      return { shows: 'folder', lower: isOpaque ? undefined : (redirect ?? name) };
-    }
-    return metacopy ? { shows: 'content', lower: redirect ?? name } : { shows: 'hidden', lower: undefined };
+  /**
+   * A descriptor of the regular file that the upper layer has under a path, for reading; undefined when there is none
+   * (any more). The caller closes it.
+   */
+  open(path: readonly string[]): number | undefined {
+    let fd: number | undefined;
+    this.#within(path.slice(0, -1), (dirfd) => {
+      fd = openRegular(dirfd, path.at(-1) ?? '');
+    });
+    return fd;
   }
 
   /** Goes down by descriptors: a path may be longer than the kernel takes. */
@@ -91,4 +91,46 @@ export class UpperChanges {
       if (fd !== undefined) closeFd(fd);
     }
   }
+}
+
+/** What the objects of an open upper folder make of the names in it. */
+export function readUpperFolder(dirfd: number): Map<string, UpperChange> {
+  const changes = new Map<string, UpperChange>();
+  for (const { name } of readDirectory(dirfd)) {
+    const change = readUpperObject(dirfd, name);
+    if (change === undefined) continue;
+    const isMark =
+      isOciName(name) && change.object !== undefined && isOciWhiteout(dirfd, name, change.object);
+    changes.set(name, isMark ? REMOVED : change);
+    const hidden = isMark ? hiddenByOci(name) : undefined;
+    if (hidden === undefined || changes.has(hidden)) continue;
+    const beside = readUpperObject(dirfd, hidden);
+    if (beside !== undefined) changes.set(hidden, beside);
+  }
+  return changes;
+}
+
+/** The same of one name; undefined when the folder has nothing that concerns it. */
+export function readUpperObject(dirfd: number, name: string): UpperChange | undefined {
+  const stat = statIfPresent(dirfd, name);
+  if (stat === undefined) return isHiddenByOci(dirfd, name) ? REMOVED : undefined;
+  if (isWhiteout(stat)) return REMOVED;
+  const { opaque, redirect, metacopy } = format.read(dirfd, name);
+  if ((stat.mode & S_IFMT) === S_IFDIR) {
+    const isOpaque =
+      opaque || isOpaqueByOci(dirfd, name) || (redirect === undefined && isHiddenByOci(dirfd, name));
+    return { shows: 'folder', lower: isOpaque ? undefined : (redirect ?? name), object: stat };
+  }
+  if (metacopy) return { shows: 'content', lower: redirect ?? name, object: stat };
+  return { shows: 'hidden', lower: undefined, object: stat };
+}
+
+function openRegular(dirfd: number, name: string): number | undefined {
+  const stat = statIfPresent(dirfd, name);
+  // Opening anything else may block, or have effects.
+  if (stat === undefined || (stat.mode & S_IFMT) !== constants.S_IFREG) return undefined;
+  const fd = openAt(dirfd, name, constants.O_RDONLY | O_NOFOLLOW | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFile()) return fd;
+  closeFd(fd);
+  return undefined;
 }

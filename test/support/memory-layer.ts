@@ -94,7 +94,8 @@ function buildTree(seed: SeedTree): { entries: Map<string, LayerEntry>; listings
   const entries = new Map<string, LayerEntry>([['', entryAt('', FOLDER_MODE)]]);
   const children = new Map<string, LayerEntry[]>([['', []]]);
   const add = (path: string, mode: number): void => {
-    const entry = entryAt(path, mode);
+    const plain = entryAt(path, mode);
+    const entry = seed[path]?.kind === 'submodule' ? { ...plain, isSubmodule: true } : plain;
     entries.set(path, entry);
     children.get(path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '')?.push(entry);
     if (mode === FOLDER_MODE) children.set(path, []);
