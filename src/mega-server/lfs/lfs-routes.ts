@@ -9,6 +9,8 @@ import { registerLockRoutes } from './lock-routes.ts';
 import { LfsLocks } from './locks.ts';
 import { registerBatchRoutes, registerContentRoutes } from './object-routes.ts';
 import { LfsObjectStore } from './object-store.ts';
+import { ResumableUploads } from './resumable-uploads.ts';
+import { registerTusRoutes } from './tus-routes.ts';
 
 /** How large files are served. */
 export interface LfsServerOptions extends LfsAccessOptions {
@@ -30,11 +32,15 @@ export function registerLfsRoutes(
   log: Logger | undefined,
 ): void {
   const store = new LfsObjectStore(root);
+  const uploads = new ResumableUploads(store);
   const access = new LfsAccess(options);
   const batch = new LfsBatch(store, access, { asksToVerify: options.asksToVerify ?? false });
   const locks = new LfsLocks(join(root, 'server-locks.json'));
-  const parts = { store, batch, access, publicUrl: options.publicUrl };
-  app.addHook('onReady', () => store.clean());
+  const parts = { store, uploads, batch, access, publicUrl: options.publicUrl };
+  app.addHook('onReady', async () => {
+    await store.clean();
+    await uploads.clean();
+  });
   const tell = (error: FastifyError, request: FastifyRequest, reply: FastifyReply) =>
     tellError(error, request, reply, log);
   void app.register((scope, _options, done) => {
@@ -49,6 +55,7 @@ export function registerLfsRoutes(
     // The handlers read the request itself, piece by piece, whatever it calls its content.
     scope.addContentTypeParser('*', (_request, payload, parsed) => parsed(null, payload));
     registerContentRoutes(scope, parts);
+    registerTusRoutes(scope, uploads, access);
     done();
   });
 }

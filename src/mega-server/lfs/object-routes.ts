@@ -6,18 +6,17 @@ import type { LfsBatch } from './batch.ts';
 import { LfsRequestError, sendLfs } from './lfs-answer.ts';
 import { LFS_PREFIXES, lfsBaseOf } from './lfs-url.ts';
 import type { LfsObjectStore } from './object-store.ts';
+import type { ResumableUploads } from './resumable-uploads.ts';
 import { sendObject } from './send-object.ts';
+import { isTusRequest, type ObjectParams, sendUploadOffset } from './tus-routes.ts';
 
 /** What the routes work with. */
 export interface ObjectRouteParts {
   readonly store: LfsObjectStore;
+  readonly uploads: ResumableUploads;
   readonly batch: LfsBatch;
   readonly access: LfsAccess;
   readonly publicUrl: string | undefined;
-}
-
-interface ObjectParams {
-  readonly Params: { readonly oid: string };
 }
 
 const BATCH_BODY_BYTES = 1024 * 1024;
@@ -46,7 +45,7 @@ export function registerBatchRoutes(app: FastifyInstance, parts: ObjectRoutePart
 
 /** Registers the routes of the bytes themselves. The scope must leave bodies alone. */
 export function registerContentRoutes(app: FastifyInstance, parts: ObjectRouteParts): void {
-  const { store, batch, access } = parts;
+  const { store, uploads, batch, access } = parts;
   for (const prefix of LFS_PREFIXES) {
     app.route<ObjectParams>({
       method: ['GET', 'HEAD'],
@@ -55,7 +54,9 @@ export function registerContentRoutes(app: FastifyInstance, parts: ObjectRoutePa
       handler: async (request, reply) => {
         const oid = checkOid(request.params.oid);
         access.checkObject(request, oid);
-        return sendObject(request, reply, store, oid);
+        return isTusRequest(request)
+          ? sendUploadOffset(request, reply, uploads)
+          : sendObject(request, reply, store, oid);
       },
     });
 

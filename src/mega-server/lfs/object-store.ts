@@ -61,10 +61,11 @@ export class LfsObjectStore {
         const hash = createHash('sha256');
         let received = 0;
         for await (const chunk of content) {
-          received += chunk.length;
-          if (size !== undefined && received > size) throw wrongSize({ oid, size }, `more than ${size}`);
+          const end = received + chunk.length;
+          if (size !== undefined && end > size) throw wrongSize({ oid, size }, `more than ${size}`);
           hash.update(chunk);
-          await writeAll(file, chunk);
+          await writeAll(file, chunk, received);
+          received = end;
         }
         if (size !== undefined && received !== size) throw wrongSize({ oid, size }, String(received));
         checkHash(oid, hash.digest('hex'));
@@ -98,13 +99,11 @@ export class LfsObjectStore {
   }
 }
 
-/**
- * Writes all bytes at the end of a file; `FileHandle.write` may write fewer.
- *
- * @throws Node's system errors
- */
-export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten;
+/** Writes all bytes at a position; `FileHandle.write` may write fewer. Rejects with Node's system errors. */
+export async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;) {
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
+  }
 }
 
 /** @throws LfsRequestError 422 when the content is not what the oid names */

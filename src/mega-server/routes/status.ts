@@ -12,7 +12,15 @@ export function registerStatusRoutes(app: FastifyInstance): void {
     sendData(reply, {
       server: 'scorpio-mega-server',
       version: scorpioVersion(),
-      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'tree-batch', 'commit-pinning'],
+      features: [
+        'blob-sizes',
+        'blob-batch',
+        'blob-range',
+        'tree-by-id',
+        'tree-batch',
+        'commit-pinning',
+        'lfs',
+      ],
       limits: { blob_sizes: BLOB_SIZES_MAX, blob_batch: BLOB_BATCH_MAX, tree_batch: TREE_BATCH_MAX },
     }),
   );

@@ -46,7 +46,15 @@ test('capabilities name the features, the limits and the version', async () => {
     data: {
       server: 'scorpio-mega-server',
       version: scorpioVersion(),
-      features: ['blob-sizes', 'blob-batch', 'blob-range', 'tree-by-id', 'tree-batch', 'commit-pinning'],
+      features: [
+        'blob-sizes',
+        'blob-batch',
+        'blob-range',
+        'tree-by-id',
+        'tree-batch',
+        'commit-pinning',
+        'lfs',
+      ],
       limits: { blob_sizes: 100_000, blob_batch: 10_000, tree_batch: 1000 },
     },
     err_message: '',
