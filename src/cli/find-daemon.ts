@@ -86,6 +86,13 @@ export async function findDaemon(config: Config): Promise<Daemon | undefined> {
     : undefined;
 }
 
+/** As `findDaemon`; throws CliError where there is none. */
+export async function requireDaemon(config: Config): Promise<Daemon> {
+  const daemon = await findDaemon(config);
+  if (daemon !== undefined) return daemon;
+  throw new CliError('no daemon is running; mount first, or start one: scorpio serve', ExitCode.internal);
+}
+
 function serverOf({ server }: Record<string, unknown>): { server?: string } {
   return typeof server === 'string' ? { server } : {};
 }

@@ -6,13 +6,12 @@ import { nearest } from '../util/nearest.ts';
 import { scorpioVersion } from '../util/version.ts';
 import type { GlobalOptions } from './cli-context.ts';
 import { ExitCode } from './exit-codes.ts';
+import type { Finish } from './finish.ts';
+import { addLfsCommands } from './lfs-program.ts';
 import { note } from './output.ts';
 
 const MOUNT_TIMEOUT_SECS = 120;
 const MAX_TIMEOUT_SECS = 86_400;
-
-/** Takes the exit code of the command that ran. */
-type Finish = (code: number) => void;
 
 function parseAddressOption(value: string): string {
   if (value.trim() === '' || parseAddress(value) !== undefined) return value;
@@ -223,6 +222,7 @@ export function createProgram(finish: Finish): Command {
   addServers(program, globals, finish);
   addMountCommands(program, globals, finish);
   addPrefetch(program, globals, finish);
+  addLfsCommands(program, globals, finish);
   addConfigCommands(program, globals, finish);
   addStoreCommands(program, globals, finish);
   addHelpers(program, globals, finish);

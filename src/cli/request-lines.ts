@@ -1,7 +1,6 @@
 // A request of a command whose answer is a stream of JSON objects, one a line.
-import { once } from 'node:events';
-import { request, type IncomingMessage } from 'node:http';
-import { explainTransport, LateError, parseJson, TransportError, type HttpAnswer } from './request-json.ts';
+import { parseJson, type HttpAnswer } from './request-json.ts';
+import { requestStream } from './request-stream.ts';
 
 /** A request. */
 export interface LinesRequest {
@@ -15,41 +14,15 @@ export interface LinesRequest {
   readonly signal: AbortSignal;
 }
 
-/**
- * Posts. Resolves with undefined when the stream ended in order, or with an answer that was no stream. Rejects with
- * TransportError, also when the stream breaks off in a line, and when the signal aborts.
- */
-export async function requestLines(options: LinesRequest): Promise<HttpAnswer | undefined> {
-  const { url, body, timeoutMs, onLine, signal } = options;
-  const headers = { 'content-type': 'application/json' };
-  const outgoing = request(url, { method: 'POST', headers, agent: false, signal, timeout: timeoutMs });
-  let late: LateError | undefined;
-  outgoing.on('timeout', () => {
-    // Who reads the answer is only told that it was cut off.
-    late = new LateError('late');
-    outgoing.destroy(late);
+/** Posts; for the rest see `requestStream`. */
+export function requestLines({ onLine, ...rest }: LinesRequest): Promise<HttpAnswer | undefined> {
+  return requestStream({
+    ...rest,
+    method: 'POST',
+    contentType: 'application/x-ndjson',
+    onLine(line) {
+      const value = parseJson(line);
+      if (typeof value === 'object' && value !== null) onLine({ ...value });
+    },
   });
-  let rest = '';
-  try {
-    const answered = once(outgoing, 'response') as Promise<[IncomingMessage]>;
-    outgoing.end(JSON.stringify(body));
-    const [incoming] = await answered;
-    incoming.setEncoding('utf8');
-    const isStream = incoming.headers['content-type'] === 'application/x-ndjson';
-    for await (const chunk of incoming as AsyncIterable<string>) {
-      rest += chunk;
-      if (!isStream) continue;
-      const lines = rest.split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const value = parseJson(line);
-        if (typeof value === 'object' && value !== null) onLine({ ...value });
-      }
-    }
-    if (!isStream) return { status: incoming.statusCode ?? 0, text: rest };
-  } catch (error) {
-    throw explainTransport(late ?? error, url, timeoutMs);
-  }
-  if (rest === '') return undefined;
-  throw new TransportError('other', 'the answer breaks off', undefined);
 }

@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import { chooseBinding } from '../fuse/choose-binding.ts';
 import { createHttpApp } from '../http/app.ts';
 import { detachMount } from '../mount/dead-mount.ts';
+import { createLfsTasks } from '../mount/lfs/create-lfs-tasks.ts';
 import { createLocalMountHost } from '../mount/local-mount-host.ts';
 import type { MountHost } from '../mount/mount-host.ts';
 import { startPrefetchSchedule } from '../mount/prefetch/prefetch-schedule.ts';
@@ -94,6 +95,7 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
     intervalMs: config.prefetchIntervalSecs * 1000,
     log,
   });
+  const lfsTasks = createLfsTasks();
   const app = createHttpApp({
     registry,
     version,
@@ -101,11 +103,13 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
     storePath: config.storePath,
     server: config.baseUrl,
     prefetchSchedule,
+    lfsTasks,
     log,
   });
   // Together: requests that wait for a mount get their answer because the registry stops.
   closers.push(async () => void (await Promise.all([registry.stop(), closeHttp(app)])));
   closers.push(async () => prefetchSchedule?.stop());
+  closers.push(() => lfsTasks.close());
   // The address comes before the mounts: when it is taken, nothing has happened yet.
   const address = await listen(app, config.httpAddr);
   const recovered = registry.recover();

@@ -5,15 +5,11 @@ import type { MountRecord } from '../mount/mount-record.ts';
 import { RegistryError } from '../mount/registry-error.ts';
 import type { HttpServices } from './http-services.ts';
 import { readJsonObject } from './json-body.ts';
+import { mountIdOf, type ById } from './mount-id.ts';
 import { answerPrefetch } from './prefetch.ts';
 import { toMountStatus, type MountStatus } from './mount-status.ts';
-import { RequestError } from './replies.ts';
+import { queryFlag } from './query.ts';
 
-const UUID = /^(?:[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i;
-
-interface ById {
-  Params: { mount_id: string };
-}
 interface ByJob {
   Params: { job_id: string };
 }
@@ -84,32 +80,6 @@ function deletionStatus(registry: MountRegistry, result: DeleteResult): MountSta
   return result.warning === undefined ? base : { ...base, warning: result.warning };
 }
 
-function mountIdOf(request: FastifyRequest<ById>): string {
-  const text = request.params.mount_id;
-  if (!UUID.test(text)) {
-    throw new RequestError(
-      400,
-      `Invalid URL: Cannot parse \`mount_id\` with value \`${text}\`: UUID parsing failed: expected 32 hexadecimal digits`,
-    );
-  }
-  const digits = text.replaceAll('-', '').toLowerCase();
-  return [
-    digits.slice(0, 8),
-    digits.slice(8, 12),
-    digits.slice(12, 16),
-    digits.slice(16, 20),
-    digits.slice(20),
-  ].join('-');
-}
-
 function deleteOptionsOf(request: FastifyRequest): DeleteOptions {
-  const query = request.query as Record<string, unknown>;
-  return { lazy: flagOf(query, 'lazy'), purge: flagOf(query, 'purge') };
-}
-
-function flagOf(query: Record<string, unknown>, name: string): boolean {
-  const value = query[name];
-  if (value === undefined || value === 'false') return false;
-  if (value === 'true') return true;
-  throw new RequestError(400, `Failed to deserialize query string: ${name}: expected \`true\` or \`false\``);
+  return { lazy: queryFlag(request, 'lazy'), purge: queryFlag(request, 'purge') };
 }

@@ -5,6 +5,7 @@ import { refuseForeignPages } from './browser-guard.ts';
 import { addHealthRoute } from './health.ts';
 import type { HttpServices } from './http-services.ts';
 import { acceptRawBodies } from './json-body.ts';
+import { addEarlierLfsRoutes, addLfsRoutes } from './lfs/lfs-routes.ts';
 import { refuseOtherUsers } from './peer-guard.ts';
 import { answerErrors, answerFrameworkError, answerUnknownRoutes, MAX_BODY_BYTES } from './replies.ts';
 
@@ -32,9 +33,11 @@ export function createHttpApp(services: HttpServices): FastifyInstance {
     log.debug('request', { method: request.method, url: request.url, status: reply.statusCode, durationMs });
   });
   addHealthRoute(app, services);
+  if (services.lfsTasks !== undefined) addEarlierLfsRoutes(app, services);
   app.register(
     async (antares) => {
       addAntaresRoutes(antares, services);
+      if (services.lfsTasks !== undefined) addLfsRoutes(antares, services, services.lfsTasks);
     },
     { prefix: '/antares' },
   );

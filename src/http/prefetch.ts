@@ -4,22 +4,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PrefetchProgress, PrefetchReport, PrefetchRequest } from '../mount/mount-host.ts';
 import type { MountRegistry } from '../mount/registry.ts';
 import { RegistryError, toRegistryError } from '../mount/registry-error.ts';
+import { clientGone } from './client-gone.ts';
 import { readJsonObject } from './json-body.ts';
+import { checkPathInMount } from './path-in-mount.ts';
+import type { PrefetchEndEvent, PrefetchNumbers, PrefetchProgressEvent } from './prefetch-events.ts';
 
 const MAX_GLOBS = 1000;
 const PACK_WISHES = ['auto', 'always', 'never'] as const;
-
-/** The numbers of a prefetch, as the API spells them. */
-export interface PrefetchNumbers {
-  readonly folders: number;
-  readonly files: number;
-  readonly present: number;
-  readonly fetched: number;
-  readonly failed: number;
-  readonly bytes: number;
-  readonly total_bytes: number;
-  readonly unsized: number;
-}
 
 /** Answers a request. Errors before the first event are thrown, as RegistryError; later ones are an event. */
 export async function answerPrefetch(
@@ -30,20 +21,14 @@ export async function answerPrefetch(
 ): Promise<FastifyReply> {
   const wanted = wantedOf(request);
   const { raw } = reply;
-  const gone = new AbortController();
-  raw.once('close', () => gone.abort(new RegistryError('INTERNAL_ERROR', 'the client went away')));
+  const gone = clientGone(reply);
   const send = createSender(raw, reply);
   try {
-    const report = await registry.prefetch(
-      mountId,
-      wanted,
-      (progress) => send.progress(progress),
-      gone.signal,
-    );
+    const report = await registry.prefetch(mountId, wanted, (progress) => send.progress(progress), gone);
     send.last({ event: 'end', ...finalOf(report) });
   } catch (error) {
     if (!reply.sent) throw error;
-    if (!gone.signal.aborted) {
+    if (!gone.aborted) {
       const { message, code } = toRegistryError(error);
       send.last({ event: 'error', error: message, code });
     }
@@ -57,10 +42,7 @@ function wantedOf(request: FastifyRequest): PrefetchRequest {
   if (!PACK_WISHES.some((wish) => wish === pack)) {
     throw new RegistryError('INVALID_REQUEST', `pack must be one of ${PACK_WISHES.join(', ')}`);
   }
-  const path = fields.optionalText('path') ?? '';
-  if (path.includes('\0') || path.split('/').some((name) => name === '.' || name === '..')) {
-    throw new RegistryError('INVALID_REQUEST', 'path must not contain ".", ".." or a NUL byte');
-  }
+  const path = checkPathInMount(fields.optionalText('path') ?? '');
   return {
     path,
     depth: fields.optionalId('depth'),
@@ -71,13 +53,19 @@ function wantedOf(request: FastifyRequest): PrefetchRequest {
   };
 }
 
+/** What a client reads. */
+type PrefetchEvent =
+  | PrefetchProgressEvent
+  | PrefetchEndEvent
+  | { readonly event: 'error'; readonly error: string; readonly code: string };
+
 interface Sender {
   progress(progress: PrefetchProgress): void;
-  last(event: object): void;
+  last(event: PrefetchEvent): void;
 }
 
 function createSender(raw: ServerResponse, reply: FastifyReply): Sender {
-  const write = (event: object): void => {
+  const write = (event: PrefetchEvent): void => {
     if (!reply.sent) {
       reply.hijack();
       raw.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
@@ -107,7 +95,7 @@ function numbersOf(progress: PrefetchProgress): PrefetchNumbers {
   return { folders, files, present, fetched, failed, bytes, total_bytes: totalBytes, unsized };
 }
 
-function finalOf(report: PrefetchReport): object {
+function finalOf(report: PrefetchReport): Omit<PrefetchEndEvent, 'event'> {
   const { failures, usedPack, durationMs } = report;
   return { ...numbersOf(report), failures, used_pack: usedPack, duration_ms: durationMs };
 }

@@ -11,6 +11,7 @@ const statusOf: Record<RegistryErrorCode, number> = {
   INVALID_REQUEST: 400,
   NOT_FOUND: 404,
   FUSE_ERROR: 500,
+  LFS_SERVER_ERROR: 502,
   INTERNAL_ERROR: 500,
   SHUTDOWN: 503,
   UNSUPPORTED: 501,
@@ -72,7 +73,7 @@ function sendError(reply: FastifyReply, error: RegistryError): FastifyReply {
 export function answerUnknownRoutes(app: FastifyInstance): void {
   const routes: { pattern: RegExp; methods: readonly string[] }[] = [];
   app.addHook('onRoute', (route) => {
-    const pattern = new RegExp(`^${route.url.replaceAll(/:[^/]+/g, '[^/]+')}$`);
+    const pattern = new RegExp(`^${route.url.replaceAll(/:[^/]+/g, '[^/]+').replace(/\*$/, '.+')}$`);
     routes.push({ pattern, methods: [route.method].flat() });
   });
   app.addHook('onRequest', async (request, reply) => {

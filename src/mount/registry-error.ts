@@ -5,6 +5,7 @@ import { MountError } from './mount-error.ts';
  * - `INVALID_REQUEST`: the request cannot be fulfilled as it is.
  * - `NOT_FOUND`: no such mount.
  * - `FUSE_ERROR`: mounting failed, or the monorepo's server does not answer.
+ * - `LFS_SERVER_ERROR`: the server of large files refuses, or does not answer.
  * - `INTERNAL_ERROR`: a fault of this program or of the disk.
  * - `SHUTDOWN`: the daemon is stopping.
  * - `UNSUPPORTED`: this version cannot do that.
@@ -13,6 +14,7 @@ export type RegistryErrorCode =
   | 'INVALID_REQUEST'
   | 'NOT_FOUND'
   | 'FUSE_ERROR'
+  | 'LFS_SERVER_ERROR'
   | 'INTERNAL_ERROR'
   | 'SHUTDOWN'
   | 'UNSUPPORTED';

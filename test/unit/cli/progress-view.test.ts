@@ -1,24 +1,22 @@
-// How a prefetch is shown: the bar, the lines, and the words.
+// How long work is shown: the bar, the lines, and the words.
 import { expect, test } from 'vitest';
+import { progressOfPrefetch } from '../../../src/cli/prefetch-progress.ts';
 import {
   createProgressView,
   describeProgress,
   formatSeconds,
   shareOf,
-  type PrefetchNumbers,
-} from '../../../src/cli/prefetch-progress.ts';
+  type ProgressNumbers,
+} from '../../../src/cli/progress-view.ts';
 
-const NUMBERS: PrefetchNumbers = {
-  counting: false,
-  folders: 3,
+const NUMBERS: ProgressNumbers = {
+  isCounting: false,
   files: 10,
-  present: 2,
-  fetched: 3,
-  failed: 0,
+  filesDone: 5,
+  filesFailed: 0,
   bytes: 2_000_000,
-  total_bytes: 8_000_000,
-  unsized: 0,
-  pack: null,
+  totalBytes: 8_000_000,
+  filesUnsized: 0,
 };
 
 test('times are short', () => {
@@ -33,17 +31,36 @@ test('times are short', () => {
 
 test('the share is that of bytes where all sizes are known, else of files', () => {
   expect(shareOf(NUMBERS)).toBe(0.25);
-  expect(shareOf({ ...NUMBERS, unsized: 1 })).toBe(0.5);
-  expect(shareOf({ ...NUMBERS, files: 0, present: 0, fetched: 0, total_bytes: 0, bytes: 0 })).toBe(0);
+  expect(shareOf({ ...NUMBERS, filesUnsized: 1 })).toBe(0.5);
+  expect(shareOf({ ...NUMBERS, files: 0, filesDone: 0, totalBytes: 0, bytes: 0 })).toBe(0);
 });
 
 test('the numbers are one line', () => {
   expect(describeProgress(NUMBERS, 1_000_000)).toBe('5/10 files, 2 MB/8 MB, 1 MB/s, 6 s left');
-  expect(describeProgress({ ...NUMBERS, counting: true, failed: 1 }, 0)).toBe(
+  expect(describeProgress({ ...NUMBERS, isCounting: true, filesDone: 6, filesFailed: 1 }, 0)).toBe(
     '6/10+ files, 2 MB/8 MB+, 1 failed',
   );
+});
+
+test('a prefetch is shown by its files, or by its pack while one comes', () => {
+  const event = {
+    event: 'progress',
+    counting: false,
+    folders: 3,
+    files: 10,
+    present: 1,
+    fetched: 3,
+    failed: 1,
+    bytes: 2_000_000,
+    total_bytes: 8_000_000,
+    unsized: 0,
+    pack: null,
+  } as const;
+  expect(progressOfPrefetch(event)).toEqual({ ...NUMBERS, filesFailed: 1, instead: undefined });
   const pack = { objects: 1, total_objects: 4, bytes: 1000 };
-  expect(describeProgress({ ...NUMBERS, pack }, 0)).toBe('receiving one pack 25%, 1 kB');
+  const packed = progressOfPrefetch({ ...event, pack });
+  expect(packed.bytes).toBe(1000);
+  expect(describeProgress(packed, 0)).toBe('receiving one pack 25%, 1 kB');
 });
 
 test('on a terminal it is a bar that stays on its line, elsewhere a line every five seconds', () => {

@@ -1,0 +1,97 @@
+// `scorpio lfs status`: which large files are new, modified or gone, and what the server has of them.
+import type { LfsFileJson, LfsStatusJson } from '../../../http/lfs/lfs-json.ts';
+import { formatByteSize } from '../../../util/byte-size.ts';
+import { createContext, type GlobalOptions } from '../../cli-context.ts';
+import { ExitCode } from '../../exit-codes.ts';
+import { note, print, printJson } from '../../output.ts';
+import { plural } from '../../plural.ts';
+import { printable } from '../../printable.ts';
+import { formatTable } from '../../table.ts';
+import { askDaemon } from './ask-daemon.ts';
+import { findTarget, type LfsTarget, type MountOptions } from './lfs-target.ts';
+
+/** Hashing a terabyte takes its time; Ctrl-C ends the wait. */
+const HASHING_TIMEOUT_MS = 6 * 3_600_000;
+const SHORT_OID = 10;
+
+/** Options of the command. */
+export interface StatusOptions extends MountOptions {
+  readonly json?: boolean;
+  readonly wait: boolean;
+}
+
+const short = (oid: string | null): string => (oid === null ? '' : oid.slice(0, SHORT_OID));
+
+function objectOf({ change, old_oid: from, oid: to }: LfsFileJson): string {
+  if (change === 'deleted') return short(from);
+  if (from === null || from === to) return to === null ? '(hashing)' : short(to);
+  return `${short(from)} -> ${to === null ? '(hashing)' : short(to)}`;
+}
+
+function uploadedOf({ change, lfs, uploaded }: LfsFileJson): string {
+  if (change === 'deleted') return '';
+  if (!lfs) return 'ordinary file';
+  return { true: 'uploaded', false: 'not uploaded', null: 'not known' }[`${uploaded}`];
+}
+
+/** The table, without a line where nothing is changed. */
+export function describeFiles(
+  files: readonly LfsFileJson[],
+  show: (path: string) => string,
+): readonly string[] {
+  if (files.length === 0) return [];
+  const rows = files.map((file) => [
+    file.change,
+    printable(file.from === null ? show(file.path) : `${show(file.from)} -> ${show(file.path)}`),
+    formatByteSize(file.size),
+    objectOf(file),
+    uploadedOf(file),
+    file.locked_by === null ? '' : printable(file.locked_by === '' ? '(locked)' : file.locked_by),
+  ]);
+  return formatTable([['CHANGE', 'PATH', 'SIZE', 'OBJECT', 'SERVER', 'LOCKED BY'], ...rows]);
+}
+
+function describe(status: LfsStatusJson, show: LfsTarget['show']): void {
+  const { files, transfers, failures } = status;
+  if (status.server_problem !== null) note(`note: ${status.server_problem}`);
+  const changed = files.filter((file) => file.change !== 'unmodified');
+  for (const line of describeFiles(files, show)) print(line);
+  if (changed.length === 0) print('no large file is changed');
+  const missing = changed.filter((file) => file.lfs && file.uploaded === false && file.change !== 'deleted');
+  if (missing.length > 0) {
+    note(`${plural(missing.length, 'file')} not uploaded yet (scorpio lfs push)`);
+  }
+  if (status.hashing > 0) note(`${plural(status.hashing, 'file')} still being hashed`);
+  for (const { path, bytes, size } of transfers) {
+    note(`downloading ${printable(show(path))}: ${formatByteSize(bytes)} of ${formatByteSize(size)}`);
+  }
+  for (const { path, reason } of failures) {
+    note(`could not be fetched: ${printable(show(path))}: ${printable(reason)}`);
+  }
+}
+
+/** Prints the status. Throws CliError. */
+export async function runStatus(
+  globals: GlobalOptions,
+  paths: readonly string[],
+  options: StatusOptions,
+): Promise<number> {
+  const target = await findTarget(await createContext(globals), paths, options);
+  const ask = (wait: boolean): Promise<LfsStatusJson> =>
+    askDaemon<LfsStatusJson>({
+      method: 'POST',
+      url: `${target.url}/status`,
+      body: { paths: target.paths, wait_for_hashes: wait, ask_server: wait },
+      timeoutMs: HASHING_TIMEOUT_MS,
+    });
+  let status = await ask(false);
+  if (options.wait) {
+    if (status.hashing > 0 && options.json !== true) {
+      note(`hashing ${plural(status.hashing, 'file')} (--no-wait prints what is known)`);
+    }
+    status = await ask(true);
+  }
+  if (options.json === true) printJson(status);
+  else describe(status, target.show);
+  return ExitCode.ok;
+}
