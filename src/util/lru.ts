@@ -49,6 +49,11 @@ export class LruCache<K, V> {
     }
   }
 
+  /** What is kept, used longest ago first. */
+  entries(): [K, V][] {
+    return [...this.#values];
+  }
+
   /** Drops everything. */
   clear(): void {
     this.#values.clear();
