@@ -19,9 +19,11 @@ import {
 import { copyUpMetadata } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import type { FileHandles } from './handles.ts';
+import { alignHole } from './hole.ts';
 import type { Inode } from './inode.ts';
 import { CAPABILITY_ATTRIBUTE, isOverlayAttribute } from './overlay-format.ts';
 import { need } from './pending.ts';
+import { checkWriteOnce, requireOwnAttribute } from './policy.ts';
 import { clearSetId } from './set-id.ts';
 
 const SET_ID_BITS = 0o6000;
@@ -40,6 +42,7 @@ export function setattr(
   if (copyUp !== undefined) need(copyUp);
   if (changes.size !== undefined) truncate(core, handles, inode, changes.size, changes, ctx);
   copyUpMetadata(core, inode, ctx);
+  if (inode.isMetacopy) alignHole(core, inode);
   const { dirfd, name } = core.upper.place(inode);
   const { uid, gid, mode, atime, mtime } = changes;
   // The owner first: changing it takes set-id bits away.
@@ -82,9 +85,12 @@ function truncate(
 ): void {
   if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
   if (inode.type !== constants.S_IFREG) throw new ErrnoError('EINVAL');
+  // Through an open file: asked when that was opened.
+  if (changes.fh === undefined) checkWriteOnce(core, inode);
   if (size === 0 && (!inode.upper || inode.isMetacopy)) handles.discard(inode, ctx);
   else handles.truncate(inode, changes.fh, size, ctx);
   if (changes.clearSetId === true) clearSetId(core, inode);
+  core.changes.written(inode);
 }
 
 /** getxattr(2); ENODATA where there is none. */
@@ -114,6 +120,7 @@ export function setxattr(
   ctx: CallContext,
 ): void {
   if (isOverlayAttribute(attribute)) throw new ErrnoError('EPERM');
+  requireOwnAttribute(core, inode, attribute);
   if (!inode.upper && (flags & XATTR_REPLACE) !== 0) throw new ErrnoError('ENODATA');
   copyUpMetadata(core, inode, ctx);
   const { dirfd, name } = core.upper.place(inode);
@@ -124,6 +131,7 @@ export function setxattr(
 /** removexattr(2). */
 export function removexattr(core: OverlayCore, inode: Inode, attribute: string): void {
   if (isOverlayAttribute(attribute)) throw new ErrnoError('EPERM');
+  requireOwnAttribute(core, inode, attribute);
   if (!inode.upper) throw new ErrnoError('ENODATA');
   const { dirfd, name } = core.upper.place(inode);
   removeXattrAt(dirfd, name, attribute);

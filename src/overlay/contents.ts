@@ -11,9 +11,11 @@ import { chain } from '../util/chain.ts';
 import { Errno, ErrnoError } from '../util/errno.ts';
 import { closeFd } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
-import { copyUpContent, openUpper } from './copy-up.ts';
+import { copyUpContent, toldSize } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
+import { alignHole } from './hole.ts';
 import type { Inode } from './inode.ts';
+import { openUpper } from './open-upper.ts';
 
 /**
  * Descriptors that are kept beyond the call that needed them. The oldest half is closed when there are more; what is
@@ -35,6 +37,8 @@ export class Content {
   isWritable: boolean;
   /** The inode's version that the descriptor belongs to. */
   version: number;
+  /** Whether somebody wants to hear of changes, for a name that the file has. */
+  isWatched = false;
   /** When it was last used, for closing the oldest. */
   used = 0;
   /** Calls that use the descriptor in the thread pool, or wait for what it is to hold. */
@@ -189,6 +193,7 @@ export class Contents {
       content.isWritable = isWritable;
       content.version = inode.version;
     }
+    if (isWritable) content.isWatched = this.#core.changes.isWatchedFile(inode);
     content.used = ++this.#clock;
     if (this.#open.size > MOST_OPEN) this.#closeOldest(content);
     this.#sweeper ??= setInterval(() => this.#closeIdle(), IDLE_MS).unref();
@@ -285,12 +290,13 @@ export class Contents {
    */
   #checkSize(inode: Inode, lower: LayerEntry, opened: OpenedContent): void {
     const { layer, notifier } = this.#core;
-    const told = layer.knownSize(lower);
+    const told = toldSize(this.#core, inode);
     if (told === undefined) return;
     const size = opened.arriving?.size ?? fstatSync(opened.fd).size;
     if (told === size) return;
     closeOpened(opened);
-    layer.correctSize(lower, size);
+    if (layer.knownSize(lower) !== size) layer.correctSize(lower, size);
+    if (inode.isMetacopy) alignHole(this.#core, inode, size);
     notifier?.invalidateInode(inode.ino, 0, 0);
     throw new ErrnoError(
       'EIO',

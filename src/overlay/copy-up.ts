@@ -20,8 +20,10 @@ import {
   utimensAt,
 } from '../util/syscall.ts';
 import type { OverlayCore } from './core.ts';
+import { alignHole } from './hole.ts';
 import type { Inode } from './inode.ts';
 import type { Preserved } from './overlay-format.ts';
+import { openUpper } from './open-upper.ts';
 import { need } from './pending.ts';
 import type { UpperPlace } from './upper.ts';
 
@@ -62,7 +64,7 @@ export function copyUpMetadata(core: OverlayCore, inode: Inode, ctx: CallContext
   const lower = inode.lower as LayerEntry;
   const isLink = inode.type === S_IFLNK;
   const target = isLink ? need(core.layer.readlink(lower, ctx)) : undefined;
-  const size = isLink ? 0 : core.lowerSize(inode, ctx);
+  const size = isLink ? 0 : core.descriptions.lowerSize(inode, ctx);
   build(core, inode, (temporary) => {
     if (target !== undefined) symlinkAt(target, upper.workFd, temporary);
     else makeFile(core, temporary, size);
@@ -120,6 +122,8 @@ export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext)
 async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
   const source = await core.layer.open(inode.lower as LayerEntry, { signal: core.closing.signal });
   try {
+    const told = toldSize(core, inode);
+    alignHole(core, inode);
     const before = locate(core, inode);
     const preserved = { mode: before.mode & 0o7777, ...times(before) };
     inode.copied = before;
@@ -145,7 +149,7 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     inode.lower = undefined;
     inode.version++;
     // Somebody may have asked for the size when it was only hearsay.
-    if (size !== before.size) {
+    if (size !== told) {
       core.notifier?.invalidateInode(inode.ino, 0, 0);
       // Where it writes, the caller may have chosen by the wrong one.
       throw new ErrnoError('EIO', `the server told a wrong size of a file: it is ${size}; try again`);
@@ -154,6 +158,13 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     inode.copied = undefined;
     closeFd(source);
   }
+}
+
+/** The size that was shown of a file whose content is the lower layer's. */
+export function toldSize(core: OverlayCore, inode: Inode): number | undefined {
+  const known = core.layer.knownSize(inode.lower as LayerEntry);
+  const isOfHole = inode.isMetacopy && (inode.isSizeGuessed || known === undefined);
+  return isOfHole ? core.stat(inode).size : known;
 }
 
 /** Remembers on the disk what the copy is about to change. */
@@ -173,31 +184,6 @@ function giveSpaceBack(fd: number, size: number): void {
   } catch {
     // The disk cannot: the next copy-up writes over it.
   }
-}
-
-/**
- * A descriptor of an upper file. Who may open it was asked by the kernel, of the caller; a mode that does not let this
- * process open its own file (a program may go on writing through what it opened before) is set aside for a moment.
- */
-export function openUpper(core: OverlayCore, inode: Inode, flags: number): number {
-  const place = core.upper.place(inode);
-  try {
-    return openPlace(place, flags);
-  } catch (error) {
-    if (!(error instanceof ErrnoError) || error.code !== 'EACCES') throw error;
-    const { mode } = statAt(place.dirfd, place.name);
-    chmodAt(place.dirfd, place.name, (mode & 0o7777) | 0o600);
-    try {
-      return openPlace(place, flags);
-    } finally {
-      chmodAt(place.dirfd, place.name, mode & 0o7777);
-    }
-  }
-}
-
-function openPlace({ dirfd, name }: UpperPlace, flags: number): number {
-  if (name === '') return openAt(-1, `/proc/self/fd/${dirfd}`, flags);
-  return openAt(dirfd, name, flags | constants.O_NOFOLLOW);
 }
 
 function locate(core: OverlayCore, inode: Inode): Stat {

@@ -4,9 +4,12 @@ import type { Attributes, CallContext, Entry, KernelNotifier } from '../fuse/fil
 import type { Layer, LayerEntry, Listing } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
-import { readDirectory, statAt, statIfPresent, type Stat } from '../util/syscall.ts';
+import { readDirectory, statIfPresent, type Stat } from '../util/syscall.ts';
 import { Aliases } from './aliases.ts';
+import { ChangeWatch } from './change-watch.ts';
+import { Descriptions, type Owner } from './descriptions.ts';
 import { DirectoryView, FIRST_COOKIE } from './directory-view.ts';
+import type { FilePolicy, OverlayListener } from './file-policy.ts';
 import { type DirectoryState, Inode } from './inode.ts';
 import { lowerIno, upperIno } from './inode-numbers.ts';
 import { type InodeEvents, InodeTable } from './inode-table.ts';
@@ -20,10 +23,13 @@ export const TTL_SECONDS = 1_000_000_000;
 
 const { S_IFMT, S_IFDIR } = constants;
 
-/** Who owns what the lower layer provides. */
-export interface Owner {
-  readonly uid: number;
-  readonly gid: number;
+/** Who takes part in an overlay, beside its two layers. */
+export interface CoreOptions {
+  readonly owner: Owner;
+  readonly notifier?: KernelNotifier | undefined;
+  readonly events?: InodeEvents | undefined;
+  readonly policy?: FilePolicy | undefined;
+  readonly listener?: OverlayListener | undefined;
 }
 
 const NOBODY: InodeEvents = { grown: () => undefined, shrunk: () => undefined };
@@ -56,21 +62,26 @@ export class OverlayCore {
   readonly closing: AbortController = new AbortController();
   /** What the kernel knows. */
   readonly inodes: InodeTable;
+  /** What is shown of it. */
+  readonly descriptions: Descriptions;
+  /** Who is told of changes. */
+  readonly changes: ChangeWatch;
+  readonly policy: FilePolicy | undefined;
+  /** Grows when the policy says something else than before; what was remembered of it is void then. */
+  policyChanges = 1;
   /** Grows from time to time; folders note by it when they were used. */
   clock = 0;
 
-  constructor(
-    layer: Layer,
-    upper: UpperLayer,
-    owner: Owner,
-    notifier: KernelNotifier | undefined,
-    events: InodeEvents = NOBODY,
-  ) {
+  constructor(layer: Layer, upper: UpperLayer, options: CoreOptions) {
+    const { owner, notifier, events = NOBODY, policy, listener } = options;
     this.layer = layer;
     this.upper = upper;
     this.owner = owner;
     this.notifier = notifier;
+    this.policy = policy;
+    this.changes = new ChangeWatch(listener);
     this.inodes = new InodeTable(upper, events);
+    this.descriptions = new Descriptions(layer, upper, owner, policy);
     const root = new Inode(1, S_IFDIR, { parent: undefined, name: '', lower: layer.root, upper: true });
     const rootFd = upper.folder(root);
     if (upper.format.read(rootFd, '').opaque || isOpaqueByOci(rootFd, '')) root.lower = undefined;
@@ -137,10 +148,9 @@ export class OverlayCore {
     const listing = parent.directory?.listing as Listing;
     const mode = listing.modeAt(index);
     if ((mode & S_IFMT) !== S_IFDIR) {
-      const size = this.#sizeOf(listing.at(index), name, parent, ctx);
       const ino = this.inodes.childIno(parent, name);
+      const attributes = this.descriptions.ofFile(ino, parent, index, ctx);
       if (this.inodes.refer(ino, parent, index)) {
-        const attributes = this.#lowerAttributes(ino, mode, size, 1);
         return { attributes, entryTtl: TTL_SECONDS, attributesTtl: TTL_SECONDS };
       }
     }
@@ -350,6 +360,7 @@ export class OverlayCore {
   /** Gives an inode a name (its first, or one more). */
   addName(inode: Inode, parent: Inode, name: string): void {
     parent.directory?.children.set(name, inode);
+    if (inode.content !== undefined && this.changes.isWatched(name)) inode.content.isWatched = true;
     if (inode.parent === undefined) {
       inode.parent = parent;
       inode.name = name;
@@ -381,84 +392,24 @@ export class OverlayCore {
 
   /** What the disk says of an object in the upper layer. */
   stat(inode: Inode): Stat {
-    const { dirfd, name } = this.upper.place(inode);
-    return statAt(dirfd, name);
+    return this.descriptions.stat(inode);
   }
 
   attributes(inode: Inode, ctx: CallContext): Attributes {
-    if (inode.upper) {
-      const stat = this.stat(inode);
-      stat.ino = inode.shownIno || inode.ino;
-      if (inode.isMetacopy) stat.blocks = Math.ceil(stat.size / 512);
-      if (inode.directory !== undefined && inode.lower !== undefined && stat.nlink > 0) stat.nlink = 1;
-      if (inode.copied !== undefined) {
-        const { mode, atime, atimeNsec, mtime, mtimeNsec } = inode.copied;
-        Object.assign(stat, { mode, atime, atimeNsec, mtime, mtimeNsec });
-      }
-      return stat;
-    }
-    const lower = inode.lower as LayerEntry;
-    const size = inode.directory === undefined ? this.lowerSize(inode, ctx) : 4096;
-    // A folder of the lower layer does not count its subfolders, which would mean to fetch it; 1 says so.
-    const nlink = inode.parent === undefined && inode.ino !== 1 ? 0 : 1;
-    return this.#lowerAttributes(inode.shownIno || inode.ino, lower.mode, size, nlink);
+    return this.descriptions.of(inode, ctx);
   }
 
   /** Attributes by number, also of a file that is no object. Throws ESTALE. */
   attributesOf(ino: number, ctx: CallContext): Attributes {
     const file = this.inodes.fileAt(ino);
     if (file === undefined) return this.attributes(this.inode(ino), ctx);
-    const { folder, index } = file;
-    const listing = folder.directory?.listing as Listing;
-    const size = this.#sizeOf(listing.at(index), undefined, folder, ctx);
-    return this.#lowerAttributes(ino, listing.modeAt(index), size, 1);
+    return this.descriptions.ofFile(ino, file.folder, file.index, ctx);
   }
 
   /** The lower layer's entry of a file that is no object, since nothing of it is changed or open; else undefined. */
   unchangedFile(ino: number): LayerEntry | undefined {
     const file = this.inodes.fileAt(ino);
     return file?.folder.directory?.listing?.at(file.index);
-  }
-
-  #lowerAttributes(ino: number, mode: number, size: number, nlink: number): Attributes {
-    const { time } = this.layer;
-    return {
-      ino,
-      mode,
-      nlink,
-      uid: this.owner.uid,
-      gid: this.owner.gid,
-      rdev: 0,
-      size,
-      blocks: Math.ceil(size / 512),
-      blksize: 4096,
-      atime: time,
-      atimeNsec: 0,
-      mtime: time,
-      mtimeNsec: 0,
-      ctime: time,
-      ctimeNsec: 0,
-    };
-  }
-
-  /** Size of a lower file; learns those of the whole folder with it, since they cost one request together. */
-  lowerSize(inode: Inode, ctx: CallContext): number {
-    return this.#sizeOf(inode.lower as LayerEntry, undefined, inode.parent, ctx);
-  }
-
-  #sizeOf(entry: LayerEntry, name: string | undefined, folder: Inode | undefined, ctx: CallContext): number {
-    const known = this.layer.knownSize(entry);
-    if (known !== undefined) return known;
-    const directory = folder?.directory;
-    const listing = directory?.listing;
-    if (directory?.sizesLoaded === false && listing?.get(name ?? entry.name)?.id === entry.id) {
-      need(
-        chain(this.layer.loadSizes(listing, ctx), () => {
-          directory.sizesLoaded = true;
-        }),
-      );
-    }
-    return this.layer.knownSize(entry) ?? need(this.layer.size(entry, ctx));
   }
 
   /** Gives references back, and forgets what nobody refers to. */

@@ -19,7 +19,8 @@ import {
   unlinkAt,
 } from '../util/syscall.ts';
 import { copyUpDirectory, copyUpMetadata } from './copy-up.ts';
-import type { OverlayCore, Owner } from './core.ts';
+import type { OverlayCore } from './core.ts';
+import type { Owner } from './descriptions.ts';
 import type { Inode } from './inode.ts';
 import { isOciName, isOciWhiteout } from './oci-whiteouts.ts';
 import { isWhiteout } from './overlay-format.ts';
@@ -97,6 +98,7 @@ export function link(core: OverlayCore, inode: Inode, parent: Inode, name: strin
   core.nameAdded(parent, name, inode.type);
   core.addName(inode, parent, name);
   core.linksChange(inode);
+  core.changes.named(parent, name);
   return core.entry(inode, ctx);
 }
 
@@ -145,7 +147,9 @@ export function makeObject(
     if (isDirectory && overLower) upper.format.setOpaque(dirfd, at);
     if (inWork) upper.publish(at, parentFd, name, isDirectory);
     if (locksItself) chmodAt(parentFd, name, wanted.mode & 0o7777);
-    return core.created(parent, name, stat);
+    const inode = core.created(parent, name, stat);
+    if (!isDirectory) core.changes.named(parent, name);
+    return inode;
   } catch (error) {
     if (inWork) upper.discard(at);
     else if (isMade) discardNew(parentFd, name, isDirectory);

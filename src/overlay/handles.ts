@@ -1,6 +1,5 @@
 // Open files: opening, reading, writing, and what else works on content.
-import { constants, fstatSync, fsync, fdatasync, ftruncateSync, readSync, write, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
+import { constants, fstatSync, ftruncateSync } from 'node:fs';
 import {
   type CallContext,
   type Entry,
@@ -10,31 +9,28 @@ import {
   WRITE_DSYNC,
   WRITE_SYNC,
 } from '../fuse/filesystem.ts';
-import type { LayerEntry } from '../layers/layer.ts';
 import { chain } from '../util/chain.ts';
 import { ErrnoError } from '../util/errno.ts';
 import { closeFd, copyFileRange, fallocate, lseek, O_TMPFILE, openAt } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
 import { type MakeRoom, withRoom } from './full-disk.ts';
 import { type Content, Contents } from './contents.ts';
-import { discardContent, openUpper } from './copy-up.ts';
+import { discardContent } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
 import { makeObject, makeUnnamed } from './create.ts';
+import { fdatasyncAsync, fsyncAsync, readAll, writeAll, writeDurably } from './file-io.ts';
 import type { Inode } from './inode.ts';
-import { LARGE_BYTES, OpenPolicy } from './open-policy.ts';
+import { openUpper } from './open-upper.ts';
+import { isWorthPassing, isWriting, sizeOf } from './large-files.ts';
+import { OpenPolicy } from './open-policy.ts';
 import { attempt, need } from './pending.ts';
+import { allowWrite, checkWrite, checkWriteOnce } from './policy.ts';
 import { clearSetId } from './set-id.ts';
 import { partFromReaders, requireUnchanged } from './split.ts';
 
-const fsyncAsync: (fd: number) => Promise<void> = promisify(fsync);
-const fdatasyncAsync: (fd: number) => Promise<void> = promisify(fdatasync);
-const writeAsync = promisify(write);
-
-const { O_ACCMODE, O_RDONLY, O_RDWR, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC, O_DSYNC } = {
-  O_ACCMODE: 3,
+const { O_RDONLY, O_RDWR, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC, O_DSYNC } = {
   ...constants,
 };
-const SET_ID_BITS = 0o6000;
 const SEEK_HOLE = 4;
 /** A copy inside the daemon is made in steps, so that others get their turn. Bytes. */
 const COPY_STEP_BYTES = 16 * 1024 * 1024;
@@ -45,8 +41,6 @@ interface FileHandle {
   /** The content that the kernel uses by itself for this open file. */
   readonly through: Content | undefined;
 }
-
-const isWriting = (flags: number): boolean => (flags & O_ACCMODE) !== O_RDONLY;
 
 /** The open files of one overlay. */
 export class FileHandles {
@@ -135,6 +129,7 @@ export class FileHandles {
 
   #made(inode: Inode, fd: number, flags: number, ctx: CallContext): { entry: Entry; file: OpenedFile } {
     this.#contents.keep(inode, fd, true);
+    allowWrite(this.#core, inode);
     const entry = this.#core.entry(inode, ctx);
     // A kernel that opens files without asking still tells of those it makes; but it would not release them.
     if (this.#policy.omits) return { entry, file: { fh: 0, keepCache: true } };
@@ -177,11 +172,17 @@ export class FileHandles {
         if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, content.inode);
         const at = (flags & O_APPEND) === 0 ? position : fstatSync(content.fd).size;
         const isDurable = (options & (WRITE_SYNC | WRITE_DSYNC)) !== 0 || (flags & (O_SYNC | O_DSYNC)) !== 0;
-        if (!isDurable) return writeAll(content.fd, data, at, this.#makeRoom);
+        if (!isDurable) {
+          const count = writeAll(content.fd, data, at, this.#makeRoom);
+          if (content.isWatched) this.#core.changes.written(content.inode);
+          return count;
+        }
         const dataOnly = (options & WRITE_SYNC) === 0 && (flags & O_SYNC) !== O_SYNC;
-        return this.#contents.during(content, (fd) =>
-          writeDurably(fd, data, at, { dataOnly, makeRoom: this.#makeRoom }),
-        );
+        return this.#contents.during(content, async (fd) => {
+          const count = await writeDurably(fd, data, at, { dataOnly, makeRoom: this.#makeRoom });
+          if (content.isWatched) this.#core.changes.written(content.inode);
+          return count;
+        });
       },
     );
   }
@@ -231,6 +232,7 @@ export class FileHandles {
       fallocate(this.#contents.writable(inode, ctx).fd, mode, offset, length);
       // The kernel does not say whether the caller may keep them.
       if (ctx.uid !== 0) clearSetId(this.#core, inode);
+      this.#core.changes.written(inode);
     });
   }
 
@@ -263,7 +265,9 @@ export class FileHandles {
           const to = this.#writing(target.ino, target.fh);
           const writable = this.#contents.writable(to, ctx);
           if (ctx.uid !== 0) clearSetId(this.#core, to);
-          return copyFileRange(fd, source.offset, writable.fd, target.offset, step);
+          const count = copyFileRange(fd, source.offset, writable.fd, target.offset, step);
+          this.#core.changes.written(to);
+          return count;
         };
         const ready = this.#contents.ready(readable, source.offset, step, ctx);
         if (ready === undefined) return copy(readable.fd);
@@ -293,6 +297,7 @@ export class FileHandles {
     const inode = core.inode(ino);
     if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('ELOOP');
+    if (isWriting(flags) || (flags & O_TRUNC) !== 0) checkWrite(core, inode);
     // The content is copied up by the first write: what is opened for writing is often emptied next.
     if (isWriting(flags)) partFromReaders(core, inode, ctx);
     else requireUnchanged(core, inode);
@@ -300,6 +305,7 @@ export class FileHandles {
       if (inode.copyUp !== undefined) need(inode.copyUp);
       discardContent(core, inode);
       if (ctx.uid !== 0) clearSetId(core, inode);
+      core.changes.written(inode);
     }
     return inode;
   }
@@ -328,7 +334,7 @@ export class FileHandles {
     if (inode.copyUp !== undefined) return undefined;
     // All open files of an inode go the same way.
     if (content === undefined || content.throughs === 0) {
-      if (inode.handles > 0 || !isWorthIt(this.#core, inode, flags)) return undefined;
+      if (inode.handles > 0 || !isWorthPassing(this.#core, inode, flags)) return undefined;
       const isUpper = inode.upper && !inode.isMetacopy;
       if (content?.version !== inode.version) {
         if (!isUpper) return undefined;
@@ -369,6 +375,15 @@ export class FileHandles {
     return handle;
   }
 
+  /**
+   * Lets go of a file's content in the lower layer, which is another one by now. The kernel goes on reading by itself
+   * what it was handed, as long as it has that open.
+   */
+  renew(inode: Inode): void {
+    inode.version++;
+    if (inode.content !== undefined && inode.content.throughs === 0) this.#contents.drop(inode);
+  }
+
   /** The inode of an open file. */
   #inode(ino: number, fh: number): Inode {
     return fh === 0 ? this.#core.inode(ino) : this.#get(fh).inode;
@@ -376,70 +391,13 @@ export class FileHandles {
 
   /** The inode of a file that is open for writing. */
   #writing(ino: number, fh: number): Inode {
-    if (fh === 0) return this.#core.inode(ino);
+    if (fh === 0) {
+      const inode = this.#core.inode(ino);
+      checkWriteOnce(this.#core, inode);
+      return inode;
+    }
     const { inode, flags } = this.#get(fh);
     if (!isWriting(flags)) throw new ErrnoError('EBADF');
     return inode;
   }
-}
-
-/** Size of a file's content, where that is known at once and the content is the lower layer's. */
-function sizeOf(core: OverlayCore, inode: Inode): number | undefined {
-  if (
-    inode.content !== undefined &&
-    inode.content.version === inode.version &&
-    inode.upper &&
-    !inode.isMetacopy
-  ) {
-    return fstatSync(inode.content.fd).size;
-  }
-  return inode.lower === undefined ? undefined : core.layer.knownSize(inode.lower as LayerEntry);
-}
-
-/** Whether a file that nobody has open pays for its registration with the kernel. */
-function isWorthIt(core: OverlayCore, inode: Inode, flags: number): boolean {
-  if (!inode.upper || inode.isMetacopy) {
-    return !isWriting(flags) && (core.layer.knownSize(inode.lower as LayerEntry) ?? 0) >= LARGE_BYTES;
-  }
-  const { size, mode } = core.stat(inode);
-  // The kernel would write with the rights of this process, which keep set-id bits.
-  if (isWriting(flags) && (mode & SET_ID_BITS) !== 0) return false;
-  return size >= LARGE_BYTES;
-}
-
-function readAll(fd: number, target: Uint8Array, position: number): number {
-  // A regular file gives less than it was asked for only at its end.
-  return target.length === 0 ? 0 : readSync(fd, target, 0, target.length, position);
-}
-
-function writeAll(fd: number, data: Uint8Array, position: number, makeRoom: MakeRoom | undefined): number {
-  let done = 0;
-  const writeRest = (): number => writeSync(fd, data, done, data.length - done, position + done);
-  while (done < data.length) {
-    try {
-      done += withRoom(makeRoom, writeRest) as number;
-    } catch (error) {
-      // What fitted on the disk was written and is reported; the next write reports the error.
-      if (done > 0) return done;
-      throw error;
-    }
-  }
-  return done;
-}
-
-/** A synchronous write waits for the disk, so it does that in the thread pool. */
-async function writeDurably(
-  fd: number,
-  data: Uint8Array,
-  position: number,
-  { dataOnly, makeRoom }: { readonly dataOnly: boolean; readonly makeRoom: MakeRoom | undefined },
-): Promise<number> {
-  let done = 0;
-  const writeRest = () => writeAsync(fd, data, done, data.length - done, position + done);
-  while (done < data.length) {
-    const { bytesWritten } = await withRoom(makeRoom, writeRest);
-    done += bytesWritten;
-  }
-  await (dataOnly ? fdatasyncAsync(fd) : fsyncAsync(fd));
-  return done;
 }

@@ -66,6 +66,10 @@ export class Inode {
   pinned = -1;
   /** Known to have no set-id bits. */
   isPlain = false;
+  /** For which state of the policy (`OverlayCore.policyChanges`) it is known that it may be written; 0: none. */
+  writableSince = 0;
+  /** Of a metacopy: the layer did not know the size, so that the one of the hole was shown. */
+  isSizeGuessed = false;
   /** Inode number that it shows, where that is not `ino`: it was parted from another (see split.ts). 0 else. */
   shownIno = 0;
   /** Another object has its names, and changes its content: this one is what its readers had open (see split.ts). */

@@ -24,9 +24,12 @@ import { adoptRoot } from './copy-up.ts';
 import { OverlayCore, TTL_SECONDS } from './core.ts';
 import { link, mkdir, mknod, symlink } from './create.ts';
 import { FileHandles } from './handles.ts';
+import { Control } from './control.ts';
+import type { FilePolicy, OverlayControl, OverlayListener } from './file-policy.ts';
 import type { Inode } from './inode.ts';
 import type { MemoryBudget } from './memory-budget.ts';
 import { attempt, orInterrupted } from './pending.ts';
+import { isPolicyAttribute, policyAttribute, policyAttributes } from './policy.ts';
 import { readdir, readdirplus } from './readdir.ts';
 import { type FindPathsInUse, Reclaimer } from './reclaim.ts';
 import { rmdir, unlink } from './remove.ts';
@@ -54,14 +57,24 @@ export interface OverlayOptions {
   readonly findPathsInUse?: FindPathsInUse;
   /** Called when the disk of the upper folder is full, before an operation fails for that. */
   readonly makeRoom?: MakeRoom;
+  /** Who may write which files, and what else is known of them; default: nothing is. */
+  readonly policy?: FilePolicy;
+  /** Hears of changes to files of certain names. */
+  readonly listener?: OverlayListener;
+}
+
+/** An overlay, and how to tell it of changes around it. */
+export interface OverlayFilesystem extends Filesystem {
+  readonly control: OverlayControl;
 }
 
 /** Opens an overlay. Throws ErrnoError when the folders cannot hold one (see UpperLayer.open). */
-export function createOverlay(options: OverlayOptions): Filesystem {
+export function createOverlay(options: OverlayOptions): OverlayFilesystem {
   const upper = UpperLayer.open(options.upperDir, options.workDir);
   const owner = { uid: options.uid, gid: options.gid };
   try {
-    const core = new OverlayCore(options.layer, upper, owner, options.notifier, options.memory);
+    const { layer, notifier, memory, policy, listener } = options;
+    const core = new OverlayCore(layer, upper, { owner, notifier, events: memory, policy, listener });
     adoptRoot(core, core.inode(1));
     return new Overlay(core, joinBudget(core, options), options.makeRoom);
   } catch (error) {
@@ -90,11 +103,13 @@ function joinBudget(core: OverlayCore, { memory, findPathsInUse }: OverlayOption
   );
 }
 
-class Overlay implements Filesystem {
+class Overlay implements OverlayFilesystem {
   readonly negativeTtl: number = TTL_SECONDS;
   readonly attributesTtl: number = TTL_SECONDS;
   readonly #core: OverlayCore;
   readonly #files: FileHandles;
+
+  readonly control: OverlayControl;
 
   readonly #leaveBudget: () => void;
   readonly #makeRoom: MakeRoom | undefined;
@@ -104,6 +119,7 @@ class Overlay implements Filesystem {
     this.#makeRoom = makeRoom;
     this.#leaveBudget = leaveBudget;
     this.#files = new FileHandles(core, makeRoom);
+    this.control = new Control(core, (inode) => this.#files.renew(inode));
   }
 
   lookup(parent: number, name: string, ctx: CallContext): Awaitable<Entry> {
@@ -286,14 +302,19 @@ class Overlay implements Filesystem {
   }
 
   getxattr(ino: number, name: string): Buffer {
+    const core = this.#core;
+    const madeUp = isPolicyAttribute(core, name) ? policyAttribute(core, ino, name) : undefined;
+    if (madeUp !== undefined) return madeUp;
     // Programs ask for attributes of all that they list.
-    if (this.#core.unchangedFile(ino) !== undefined) throw new ErrnoError('ENODATA');
-    return getxattr(this.#core, this.#core.inode(ino), name);
+    if (core.unchangedFile(ino) !== undefined) throw new ErrnoError('ENODATA');
+    return getxattr(core, core.inode(ino), name);
   }
 
   listxattr(ino: number): string[] {
-    if (this.#core.unchangedFile(ino) !== undefined) return [];
-    return listxattr(this.#core, this.#core.inode(ino));
+    const core = this.#core;
+    const madeUp = policyAttributes(core, ino);
+    if (core.unchangedFile(ino) !== undefined) return [...madeUp];
+    return [...new Set([...listxattr(core, core.inode(ino)), ...madeUp])];
   }
 
   setxattr(ino: number, name: string, value: Buffer, flags: number, ctx: CallContext): Awaitable<void> {

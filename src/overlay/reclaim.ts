@@ -6,6 +6,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
+import { pathIn, pathOf } from './inode-path.ts';
 
 /** Finds the paths in a mount that processes use (latin1, relative to its root); undefined when that is uncertain. */
 export type FindPathsInUse = () => Promise<ReadonlySet<string> | undefined>;
@@ -147,16 +148,6 @@ function depthOf(inode: Inode): number {
   let depth = 0;
   for (let at = inode.parent; at !== undefined; at = at.parent) depth++;
   return depth;
-}
-
-function pathOf(folder: Inode): string {
-  return folder.parent === undefined ? '' : pathIn(folder.parent, folder.name);
-}
-
-function pathIn(parent: Inode, name: string): string {
-  const names = [name];
-  for (let at = parent; at.parent !== undefined; at = at.parent) names.push(at.name);
-  return names.reverse().join('/');
 }
 
 /** Paths, and those of all folders above them. */

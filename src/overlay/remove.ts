@@ -18,6 +18,7 @@ export function unlink(core: OverlayCore, parent: Inode, name: string, ctx: Call
   core.nameRemoved(parent, name, hide);
   core.dropName(inode, parent, name);
   core.dropIfUnused(inode);
+  core.changes.moved(parent, name, inode);
 }
 
 /** rmdir(2). */
@@ -38,6 +39,7 @@ export function rmdir(core: OverlayCore, parent: Inode, name: string, ctx: CallC
   core.nameRemoved(parent, name, hide);
   core.dropName(inode, parent, name);
   core.dropIfUnused(inode);
+  core.changes.moved(parent, name, inode);
 }
 
 /** An object that is about to lose a name stays reachable as long as the kernel knows it. */

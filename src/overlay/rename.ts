@@ -37,6 +37,11 @@ export function rename(
   checkAncestry(source, target, from, to, exchange);
   if (target !== undefined && exchange) swap(core, { source, from, target, to }, ctx);
   else move(core, { source, from, target, to }, ctx);
+  core.changes.moved(from.parent, from.name, source);
+  core.changes.moved(to.parent, to.name, source);
+  if (target === undefined || !exchange) return;
+  core.changes.moved(from.parent, from.name, target);
+  core.changes.moved(to.parent, to.name, target);
 }
 
 /** Whether `ancestor` is `inode` or above it. */
