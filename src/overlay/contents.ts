@@ -105,7 +105,9 @@ export class Contents {
         return this.readable(inode, ctx);
       }
       this.#checkSize(inode, lower, opened);
-      return this.#keep(inode, opened, false);
+      const content = this.#keep(inode, opened, false);
+      if (isArriving) fetched.onDiscarded(() => this.#discard(content, fetched));
+      return content;
     });
   }
 
@@ -134,9 +136,13 @@ export class Contents {
   }
 
   #failed(content: Content, arriving: ArrivingContent, error: unknown): void {
+    if (toErrno(error) !== Errno.EINTR) this.#discard(content, arriving);
+  }
+
+  /** Closes what is no good any more; whoever reads on opens it anew. */
+  #discard(content: Content, arriving: ArrivingContent): void {
     const { inode } = content;
-    const isPresent = inode.content === content && content.arriving === arriving;
-    if (isPresent && toErrno(error) !== Errno.EINTR) this.#forget(inode);
+    if (inode.content === content && content.arriving === arriving) this.#forget(inode);
   }
 
   /** Opens the lower layer's file; the inode stays in memory while that has to be waited for. */

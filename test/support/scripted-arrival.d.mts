@@ -11,5 +11,6 @@ export class ScriptedArrival {
   arrive(start?: number, end?: number): void;
   complete(): void;
   fail(errno: string, message?: string): void;
+  discard(): void;
   mend(): void;
 }

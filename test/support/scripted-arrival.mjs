@@ -14,6 +14,7 @@ export class ScriptedArrival {
   #makeError;
   #parts = [];
   #waiting = new Set();
+  #listeners = new Set();
   #isComplete = false;
   #failure;
 
@@ -48,6 +49,7 @@ export class ScriptedArrival {
         this.asked.push([position, length]);
         return this.#wait(position, position + length, request.signal);
       },
+      onDiscarded: (listener) => this.#listeners.add(listener),
       close: () => {
         if (!isOpen) throw new Error('closed twice');
         isOpen = false;
@@ -76,6 +78,14 @@ export class ScriptedArrival {
   fail(errno, message) {
     this.#failure = this.#makeError(errno, message);
     for (const waiter of this.#waiting) waiter.reject(this.#failure);
+  }
+
+  /** What came was wrong, and is thrown away: everybody is told, and refused. */
+  discard() {
+    this.#parts = [];
+    this.fail('EIO', 'wrong bytes');
+    for (const listener of this.#listeners) listener();
+    this.#listeners.clear();
   }
 
   /** From now on it works again, for those who open it. */

@@ -144,6 +144,22 @@ describe('reading', () => {
     expect(arrival.opens).toBe(2);
   });
 
+  test('wrong bytes are forgotten by the kernel too, also where nobody waits', async () => {
+    const ino = await inoOf();
+    const { filesystem, ctx } = overlay.fs;
+    const { fh } = await filesystem.open(ino, O_RDONLY, ctx);
+    arrival.arrive();
+    await read(0, 10, fh);
+    arrival.discard();
+    expect(arrival.views).toBe(0);
+    expect(invalidated).toEqual([[ino, 0]]);
+    expect(await outcome(() => read(0, 10, fh))).toBe('EIO');
+    arrival.mend();
+    arrival.complete();
+    expectBytes(await read(0, 10, fh), content.subarray(0, 10));
+    filesystem.release(fh);
+  });
+
   test('an open that is refused fails as the layer says', async () => {
     const ino = await inoOf();
     for (const errno of ['ENODATA', 'EACCES', 'EHOSTUNREACH', 'ETIMEDOUT'] as const) {
