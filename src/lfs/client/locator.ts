@@ -1,0 +1,163 @@
+// How objects are downloaded: answers of the batch route, gathered from callers of the same moment, and kept.
+import { LruCache } from '../../util/lru.ts';
+import { LfsError } from '../lfs-error.ts';
+import type { LfsObject, LfsOid } from '../lfs-object.ts';
+import type { BatchRoute } from './batch.ts';
+import { abortedError } from './failures.ts';
+import type { TransferAction } from './lfs-client.ts';
+
+/** Calls within this time share a request. */
+const GATHER_MS = 2;
+
+/** The same while a request is under way: whoever comes then is likely to be followed by others. */
+const GATHER_BUSY_MS = 25;
+
+const REQUESTS_AT_ONCE = 4;
+
+/** Answers to keep, some 500 bytes each. */
+const KEPT_ANSWERS = 20_000;
+
+/** An action that is about to expire is asked for anew: this long before, or a quarter of its life if that is less. */
+const EXPIRY_MARGIN_MS = 30_000;
+
+/** Tells how objects are downloaded; see LfsClient. */
+export interface Locator {
+  locate(
+    objects: readonly LfsObject[],
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<LfsOid, TransferAction | LfsError>>;
+  forget(oid: LfsOid): void;
+}
+
+interface Kept {
+  readonly action: TransferAction;
+  readonly useUntilMs: number;
+}
+
+interface Question {
+  readonly object: LfsObject;
+  readonly answer: Promise<TransferAction | LfsError>;
+  readonly resolve: (answer: TransferAction | LfsError) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+function questionAbout(object: LfsObject): Question {
+  let resolve!: Question['resolve'];
+  let reject!: Question['reject'];
+  const answer = new Promise<TransferAction | LfsError>((onAnswer, onFailure) => {
+    resolve = onAnswer;
+    reject = onFailure;
+  });
+  // All who waited may have given up.
+  answer.catch(() => undefined);
+  return { object, answer, resolve, reject };
+}
+
+/** A promise, but no longer than the signal lets it: rejects with LfsError (`aborted`) then. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
+  if (signal === undefined) return promise;
+  return new Promise<T>((resolve, reject) => {
+    const giveUp = (): void => reject(abortedError(signal, what));
+    if (signal.aborted) return giveUp();
+    signal.addEventListener('abort', giveUp, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
+}
+
+/** Asks nothing yet. `closing` ends what is asked. */
+export function createLocator(batch: BatchRoute, closing: AbortSignal): Locator {
+  const kept = new LruCache<LfsOid, Kept>(KEPT_ANSWERS);
+  const open = new Map<LfsOid, Question>();
+  let waiting: Question[] = [];
+  let underWay = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function keep(oid: LfsOid, action: TransferAction, askedAtMs: number): void {
+    const { expiresAtMs } = action;
+    if (expiresAtMs === undefined) return kept.set(oid, { action, useUntilMs: Infinity });
+    const margin = Math.min(EXPIRY_MARGIN_MS, (expiresAtMs - askedAtMs) / 4);
+    const useUntilMs = expiresAtMs - margin;
+    if (useUntilMs > Date.now()) kept.set(oid, { action, useUntilMs });
+  }
+
+  async function send(questions: readonly Question[]): Promise<void> {
+    const askedAtMs = Date.now();
+    underWay++;
+    try {
+      const objects = questions.map(({ object: { oid, size } }) => ({ oid, size }));
+      const answer = await batch.ask({ operation: 'download', objects, transfers: ['basic'] }, closing);
+      for (const { object, resolve } of questions) {
+        const found = answer.objects.get(object.oid);
+        if (found === undefined || found instanceof LfsError || found.download === undefined) {
+          const reason = `the LFS server names no way to download ${object.oid}`;
+          resolve(found instanceof LfsError ? found : new LfsError('server', reason));
+        } else {
+          keep(object.oid, found.download, askedAtMs);
+          resolve(found.download);
+        }
+      }
+    } catch (error) {
+      for (const { reject } of questions) reject(error);
+    } finally {
+      underWay--;
+      for (const { object } of questions) open.delete(object.oid);
+      pump(true);
+    }
+  }
+
+  function pump(isDue: boolean): void {
+    while (waiting.length > 0 && underWay < REQUESTS_AT_ONCE) {
+      if (!isDue && waiting.length < batch.maxObjects) break;
+      const part = waiting.slice(0, batch.maxObjects);
+      waiting = waiting.slice(part.length);
+      void send(part);
+    }
+    if (waiting.length === 0) {
+      clearTimeout(timer);
+      timer = undefined;
+    } else if (underWay < REQUESTS_AT_ONCE) {
+      timer ??= setTimeout(
+        () => {
+          timer = undefined;
+          pump(true);
+        },
+        underWay === 0 ? GATHER_MS : GATHER_BUSY_MS,
+      );
+    }
+  }
+
+  function ask(object: LfsObject): Promise<TransferAction | LfsError> {
+    const asked = open.get(object.oid);
+    if (asked !== undefined) return asked.answer;
+    const question = questionAbout(object);
+    open.set(object.oid, question);
+    waiting.push(question);
+    return question.answer;
+  }
+
+  return {
+    async locate(objects, signal) {
+      const found = new Map<LfsOid, TransferAction | LfsError>();
+      const asked: Promise<void>[] = [];
+      const now = Date.now();
+      for (const object of objects) {
+        const known = kept.get(object.oid);
+        if (known !== undefined && known.useUntilMs > now) found.set(object.oid, known.action);
+        else asked.push(ask(object).then((answer) => void found.set(object.oid, answer)));
+      }
+      if (asked.length > 0) {
+        pump(false);
+        const what = `asking the LFS server about ${objects.length === 1 ? objects[0]?.oid : `${objects.length} objects`}`;
+        await orAborted(
+          Promise.all(asked).then(() => undefined),
+          signal,
+          what,
+        );
+      }
+      return found;
+    },
+    forget(oid) {
+      kept.delete(oid);
+    },
+  };
+}
