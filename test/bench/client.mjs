@@ -75,6 +75,18 @@ function readThrough({ file }) {
   return { ms: performance.now() - began, bytes };
 }
 
+/** Opens a file and reads a part of it. */
+function readPart({ file, position, length }) {
+  const buffer = Buffer.alloc(length);
+  const began = performance.now();
+  const fd = openSync(file);
+  let bytes = 0;
+  for (let count = 1; count > 0 && bytes < length; bytes += count)
+    count = readSync(fd, buffer, bytes, length - bytes, position + bytes);
+  closeSync(fd);
+  return { ms: performance.now() - began, bytes };
+}
+
 /** Reads `count` pages of a file, at places that are the same in every run. */
 function readPages({ file, size, count }) {
   const buffer = Buffer.alloc(PAGE_BYTES);
@@ -118,6 +130,15 @@ async function download({ url, file }) {
   return { ms: performance.now() - began, bytes: target.bytesWritten };
 }
 
-const operations = { readFiles, statFiles, readFilesTogether, readThrough, readPages, write, download };
+const operations = {
+  readFiles,
+  statFiles,
+  readFilesTogether,
+  readThrough,
+  readPart,
+  readPages,
+  write,
+  download,
+};
 const [operation, json] = process.argv.slice(2);
 console.log(JSON.stringify(await operations[operation](JSON.parse(json))));

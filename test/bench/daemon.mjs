@@ -66,10 +66,15 @@ export class Daemon {
     return daemon;
   }
 
+  /** Runs a command of the program; resolves with its milliseconds. */
+  async run(...args) {
+    const { ms } = await runCommand(process.execPath, [launcher, '--config-path', this.#config, ...args]);
+    return ms;
+  }
+
   /** Mounts a path of the repository with `scorpio mount`. */
   async mount(mountpoint, path = '/') {
-    const target = ['mount', 'bench', mountpoint, '--path', path];
-    await runCommand(process.execPath, [launcher, '--config-path', this.#config, ...target]);
+    await this.run('mount', 'bench', mountpoint, '--path', path);
   }
 
   /** Resident memory in bytes. */
@@ -79,7 +84,7 @@ export class Daemon {
 
   /** Unmounts what `mount` mounted: a later daemon of the same folder would bring it back. */
   async unmount() {
-    await runCommand(process.execPath, [launcher, '--config-path', this.#config, 'umount', 'bench']);
+    await this.run('umount', 'bench');
   }
 
   /** Ends it, and with it its mounts. */

@@ -26,7 +26,7 @@ export function renderMarkdown({ environment, columns, rows }) {
         line([
           entry.what,
           ...columns.map((column) => showCell(entry, column)),
-          describeTarget(entry.target).replace('<', '&lt;').replace('>', '&gt;'),
+          describeTarget(entry).replace('<', '&lt;').replace('>', '&gt;'),
         ]),
       ),
     '',

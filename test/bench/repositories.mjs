@@ -10,7 +10,7 @@ const LARGE_PIECE_BYTES = 8 * 1024 * 1024;
 const COMMIT_TIME = 1_767_225_600;
 
 /** Bytes that do not compress and do not differ between runs. */
-function noise(length) {
+export function noise(length) {
   const buffer = Buffer.allocUnsafe(length);
   let state = 0x9e3779b9;
   for (let at = 0; at < length; at += 4) {
@@ -99,6 +99,14 @@ async function importStream(directory, stream) {
   await runCommand('git', ['-C', directory, 'config', 'core.compression', '0']);
   await runCommand('git', ['-C', directory, 'config', 'core.bigFileThreshold', '16m']);
   await runCommand('git', ['-C', directory, 'fast-import', '--quiet', '--done'], { input: stream });
+}
+
+/** A repository of a few files: pairs of path and text. The folder may be there already. */
+export async function importFiles(directory, files) {
+  const lines = files.map(
+    ([path, text]) => `M 100644 inline ${path}\ndata ${Buffer.byteLength(text)}\n${text}\n`,
+  );
+  await importStream(directory, oneCommit(lines));
 }
 
 /** A repository of `count` small files. Resolves with its folder and the paths of the files. */

@@ -8,7 +8,7 @@ export function median(samples) {
 }
 
 /**
- * A row without samples. `unit` is that of the samples, `ms` or `bytes`; lower is better. `target` is one of targets.mjs.
+ * A row without samples. `unit` is that of the samples, `ms`, `bytes` or `count`; lower is better. `target` is one of targets.mjs.
  * `readme` says that the row is in the README's table.
  */
 export function row(what, { target, unit = 'ms', readme = false } = {}) {

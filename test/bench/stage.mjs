@@ -5,11 +5,13 @@ import { performance } from 'node:perf_hooks';
 import { startServer } from './daemon.mjs';
 import { abortAt, abortBelow, detachBelow } from './mounts.mjs';
 import { killAll, killCommands, runCommand, Service } from './processes.mjs';
+import { makeLargeFiles } from './large-files.mjs';
 import { makeFromFiles, makeLargeFile, makeManyNames, makeShapes, makeSmallFiles } from './repositories.mjs';
 
 const clientScript = join(import.meta.dirname, 'client.mjs');
 const mapScript = join(import.meta.dirname, 'map-file.py');
 const proxyScript = join(import.meta.dirname, 'latency-proxy.mjs');
+const countingScript = join(import.meta.dirname, 'counting-proxy.mjs');
 const FADVISE =
   'import os,sys\nfd=os.open(sys.argv[1],os.O_RDONLY)\nos.posix_fadvise(fd,0,0,os.POSIX_FADV_DONTNEED)';
 
@@ -114,19 +116,35 @@ export class Stage {
     );
   }
 
+  /** A repository of large files (Git LFS), with their objects; see makeLargeFiles. */
+  largeFiles(options) {
+    const what = `${options.count} large files of ${options.size / 2 ** 20} MiB`;
+    return this.#repository(what, (directory) => makeLargeFiles(directory, options));
+  }
+
   /** A repository of files from a folder of the local disk. */
   someFiles(folder, names) {
     return this.#repository(`files of ${folder}`, (directory) => makeFromFiles(directory, folder, names));
   }
 
-  /** A proxy in front of a server, so many milliseconds away; resolves with its URL. */
-  slowly(url, roundTripMs) {
-    return this.#once(`proxy ${url} ${roundTripMs}`, async () => {
-      const args = [proxyScript, new URL(url).port, String(roundTripMs)];
+  #proxy(script, url, ...rest) {
+    return this.#once([script, url, ...rest].join(' '), async () => {
+      const args = [script, new URL(url).port, ...rest.map(String)];
       const proxy = new Service('the proxy', process.execPath, args);
       this.#running.add(proxy);
       return proxy.firstLine();
     });
+  }
+
+  /** A proxy in front of a server, so many milliseconds away; resolves with its URL. */
+  slowly(url, roundTripMs) {
+    return this.#proxy(proxyScript, url, roundTripMs);
+  }
+
+  /** A proxy that counts what large files cost; resolves with its URL and with a function that tells, and begins anew. */
+  async counting(url) {
+    const proxy = await this.#proxy(countingScript, url);
+    return { url: proxy, counts: async () => (await fetch(`${proxy}/.counts`)).json() };
   }
 
   /** The files of a repository in a folder of the local disk. Nobody writes there. */

@@ -21,7 +21,7 @@ export function renderTable({ columns, rows }) {
   const lines = rows.map((entry) => [
     `  ${entry.what}`,
     ...columns.map((column) => showCell(entry, column)),
-    describeTarget(entry.target),
+    describeTarget(entry),
   ]);
   const widths = header.map((title, at) => Math.max(title.length, ...lines.map((cells) => cells[at].length)));
   const table = [lay(header, widths)];

@@ -1,4 +1,5 @@
 // What Scorpio is to reach, and whether a contender did.
+import { showAmount } from './amounts.mjs';
 import { medianOf, ratioOf } from './row.mjs';
 
 /** At most so many times what the local disk takes. */
@@ -7,11 +8,13 @@ export const atMostTimes = (times) => ({ kind: 'times', times });
 export const atLeastSpeed = (speed) => ({ kind: 'speed', speed });
 /** Less than so many milliseconds. */
 export const below = (ms) => ({ kind: 'below', ms });
+/** At most so much, in the row's unit. */
+export const atMost = (amount) => ({ kind: 'at-most', amount });
 /** Less than another contender takes, in the same run. */
 export const fasterThan = (id) => ({ kind: 'faster', id });
 
-/** The target as a few characters. */
-export function describeTarget(target) {
+/** The target of a row as a few characters. */
+export function describeTarget({ target, unit }) {
   switch (target?.kind) {
     case 'times':
       return `<= ${target.times}x`;
@@ -19,6 +22,8 @@ export function describeTarget(target) {
       return `>= ${target.speed} of the speed`;
     case 'below':
       return target.ms >= 1000 ? `< ${target.ms / 1000} s` : `< ${target.ms} ms`;
+    case 'at-most':
+      return `<= ${showAmount(target.amount, unit)}`;
     case 'faster':
       return `< ${target.id}`;
     default:
@@ -39,6 +44,8 @@ export function isMet({ target, ...entry }, id) {
       return ratio === undefined ? undefined : medianOf(entry, 'local') / own >= target.speed;
     case 'below':
       return own < target.ms;
+    case 'at-most':
+      return own <= target.amount;
     default:
       return other === undefined ? undefined : own < other;
   }

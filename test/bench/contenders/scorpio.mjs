@@ -32,6 +32,11 @@ class ScorpioPlace {
     await this.#daemon.mount(this.root);
   }
 
+  /** Downloads all large files ahead of need; resolves with the milliseconds of the command. */
+  async fetchLargeFiles() {
+    return this.#daemon.run('lfs', 'fetch', '--mount', 'bench', '--quiet');
+  }
+
   /** Another daemon on the same store, and a new mount: what was fetched and written is there, no cache is. */
   async remount() {
     await this.#daemon.unmount();
