@@ -92,6 +92,12 @@ function checkUrl(key: ConfigKey, text: string): Checked {
   return { value: text };
 }
 
+function checkSecret(key: ConfigKey, text: string): Checked {
+  // The text itself goes into no message.
+  if (!/\p{Cc}/u.test(text)) return { value: text };
+  return { problem: `Invalid value for '${key.flat}': it has control characters` };
+}
+
 /** The parts of `IP:PORT` (an IPv6 address in brackets), or undefined when `text` is not that. */
 export function parseAddress(text: string): { host: string; port: number } | undefined {
   const match = /^(?:\[(?<six>[^\]]+)\]|(?<four>[^:]+)):(?<port>\d{1,5})$/u.exec(text);
@@ -157,6 +163,8 @@ export function checkValue(key: ConfigKey, text: string, cwd: string): Checked {
       return { value: resolve(cwd, text) };
     case 'string':
       return { value: text };
+    case 'secret':
+      return checkSecret(key, text);
   }
 }
 

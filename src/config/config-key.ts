@@ -1,6 +1,6 @@
 // What one key of the configuration is.
 
-/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is a `byte-size` or a share of the disk; `choice` is one of `choices`; `auto-url` is a `url` or `auto`. */
+/** What a value may be. `usize`, `u64` and `u32` are whole numbers from 0; `address` is `IP:PORT`; `disk-amount` is a `byte-size` or a share of the disk; `choice` is one of `choices`; `auto-url` is a `url` or `auto`; `secret` is text that is never shown. */
 export type ValueType =
   | 'url'
   | 'path'
@@ -17,7 +17,8 @@ export type ValueType =
   | 'disk-amount'
   | 'open-requests'
   | 'choice'
-  | 'auto-url';
+  | 'auto-url'
+  | 'secret';
 
 /** One key. */
 export interface ConfigKey {

@@ -7,6 +7,8 @@ export interface Config {
   readonly baseUrl: string;
   /** Git LFS server; undefined: found by itself. */
   readonly lfsUrl: string | undefined;
+  /** Bearer token, or `user:password`, for the LFS server. Secret. */
+  readonly lfsToken: string | undefined;
   /** Folder for legacy workspace mounts. */
   readonly workspace: string;
   /** Local store: objects, metadata. */

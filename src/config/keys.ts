@@ -23,6 +23,15 @@ const server: readonly ConfigKey[] = [
       'The Git LFS server of the monorepo; auto: what .lfsconfig names, else the usual places on the Mega server.',
   },
   {
+    flat: 'lfs_token',
+    section: 'server',
+    short: 'lfs_token',
+    type: 'secret',
+    default: '',
+    description:
+      'Password for the Git LFS server: a bearer token, or user:password. It is sent to the host of lfs_url (where that is auto, of base_url) alone, and never shown. Empty: what the URL has, or what Git has stored.',
+  },
+  {
     flat: 'workspace',
     section: 'server',
     short: 'workspace',

@@ -6,6 +6,8 @@ import { CONFIG_KEYS } from './keys.ts';
 import type { Setting } from './load-config.ts';
 import { stringifyToml } from './toml.ts';
 
+const HIDDEN = '***';
+
 function assignment(name: string, value: SettingValue): string {
   // TOML's integers are signed and of 64 bits; a larger number is read back from a string as well.
   return stringifyToml({ [name]: typeof value === 'bigint' ? String(value) : value }).trim();
@@ -25,20 +27,37 @@ function bySection<T>(
     .join('\n');
 }
 
-/** The settings as TOML that can be loaded again; what is not a default says where it comes from. */
+/** What is shown of a value: no secret, and of a URL not its password. */
+function shown(key: ConfigKey, value: SettingValue): SettingValue {
+  if (key.type === 'secret') return value === '' ? '' : HIDDEN;
+  if (!key.type.endsWith('url') || typeof value !== 'string') return value;
+  return value.replace(/^([a-z][a-z0-9+.-]*:[\\/]*[^\\/?#@:]*):[^\\/?#]*@/iu, `$1:${HIDDEN}@`);
+}
+
+/**
+ * The settings as TOML that can be loaded again; what is not a default says where it comes from. A secret that is set is
+ * a comment, so that nobody loads what stands in its place.
+ */
 export function renderToml(settings: readonly Setting[]): string {
   return bySection(
     settings,
     (setting) => setting.key,
-    ({ key, value, source }) =>
-      `${assignment(key.short, value)}${source === 'default' ? '' : ` # ${source.replaceAll('\n', ' ')}`}\n`,
+    ({ key, value, source }) => {
+      const line = assignment(key.short, shown(key, value));
+      const isSecret = key.type === 'secret' && value !== '';
+      const from = source === 'default' ? '' : ` # ${source.replaceAll('\n', ' ')}`;
+      return `${isSecret ? '# ' : ''}${line}${from}\n`;
+    },
   );
 }
 
 /** The settings by flat key, for JSON: numbers beyond JavaScript's are strings. */
 export function renderObject(settings: readonly Setting[]): Record<string, string | number | boolean> {
   return Object.fromEntries(
-    settings.map(({ key, value }) => [key.flat, typeof value === 'bigint' ? String(value) : value]),
+    settings.map(({ key, value }) => [
+      key.flat,
+      typeof value === 'bigint' ? String(value) : (shown(key, value) as string | number | boolean),
+    ]),
   );
 }
 
@@ -89,6 +108,7 @@ const TYPE_RULES: Readonly<Record<Exclude<ConfigKey['type'], 'choice'>, string>>
   'disk-amount': 'bytes as `20GB` or `512MiB`, or a share of the disk as `30%`',
   'open-requests': '`auto`, `always` or `never`',
   'auto-url': '`auto`, or a URL',
+  secret: 'text, never shown',
 };
 
 function ruleOf({ type, choices = [] }: ConfigKey): string {

@@ -29,6 +29,7 @@ export function resolveConfig(settings: Settings): Config {
   return {
     baseUrl: url('base_url'),
     lfsUrl: text('lfs_url') === 'auto' ? undefined : url('lfs_url'),
+    lfsToken: text('lfs_token') === '' ? undefined : text('lfs_token'),
     workspace: text('workspace'),
     storePath: text('store_path'),
     storeLimit: diskAmount('store_limit'),

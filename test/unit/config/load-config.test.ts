@@ -46,6 +46,7 @@ describe('the defaults', () => {
     expect(config).toMatchObject({
       baseUrl: 'http://localhost:8000',
       lfsUrl: undefined,
+      lfsToken: undefined,
       gitAuthor: 'MEGA',
       gitEmail: 'admin@mega.org',
       logLevel: 'info',

@@ -50,6 +50,25 @@ describe('config show', () => {
     expect(second.warnings).toEqual([]);
   });
 
+  it('shows no secret, and no password of a URL', async () => {
+    const { settings, config } = await load(
+      'base_url = "http://me:pass@word@mega/x"\nlfs_url = "https://me:hush@lfs:1/y"',
+      { SCORPIO_LFS_TOKEN: 'let-me-in' },
+    );
+    expect(config).toMatchObject({ lfsToken: 'let-me-in', lfsUrl: 'https://me:hush@lfs:1/y' });
+    const shown = renderToml(settings) + JSON.stringify(renderObject(settings));
+    expect(shown).not.toMatch(/pass|word@|hush|let-me-in/u);
+    expect(shown).toContain('base_url = "http://me:***@mega/x"');
+    expect(renderToml(settings)).toContain('# lfs_token = "***" # SCORPIO_LFS_TOKEN\n');
+    expect(renderObject(settings)['lfs_token']).toBe('***');
+  });
+
+  it('names a secret that cannot be sent without showing it', async () => {
+    const failed = load('', { SCORPIO_LFS_TOKEN: 'let\nme in' });
+    await expect(failed).rejects.toThrow("Invalid value for 'lfs_token': it has control characters");
+    await expect(failed).rejects.not.toThrow('me in');
+  });
+
   it('says who set what is not a default', async () => {
     const { settings } = await load('git_author = "A"', { SCORPIO_GIT_EMAIL: 'a@b' });
     const lines = renderToml(settings).split('\n');

@@ -27,6 +27,7 @@ function config(fields: Partial<Config> = {}): Config {
   return {
     baseUrl: 'http://127.0.0.1:1',
     lfsUrl: 'http://127.0.0.1:1/lfs',
+    lfsToken: undefined,
     workspace: at('workspace'),
     storePath: at('store'),
     storeLimit: { bytes: 0 },
