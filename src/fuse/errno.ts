@@ -28,7 +28,17 @@ export function toErrno(error: unknown): number {
   return Errno.EIO;
 }
 
-/** Whether an error is a fault to log (an unforeseen one), rather than an ordinary answer such as ENOENT. */
-export function isFault(error: unknown): boolean {
-  return !(error instanceof ErrnoError) && toErrno(error) !== Errno.EINTR;
+const told = new WeakSet<Error>();
+
+/**
+ * Whether an error is a fault to log, rather than an ordinary answer such as ENOENT: one that nobody foresaw, or an
+ * ErrnoError with a cause, which says what failed beneath. True once for each cause: many calls may fail for one.
+ */
+export function isNewFault(error: unknown): boolean {
+  if (toErrno(error) === Errno.EINTR) return false;
+  if (!(error instanceof ErrnoError)) return true;
+  const { cause } = error;
+  if (!(cause instanceof Error) || told.has(cause)) return false;
+  told.add(cause);
+  return true;
 }

@@ -6,7 +6,7 @@
 import { performance } from 'node:perf_hooks';
 import { Errno, ErrnoError } from '../../util/errno.ts';
 import { lastErrno } from '../../util/libc.ts';
-import { isFault, toErrno } from '../errno.ts';
+import { isNewFault, toErrno } from '../errno.ts';
 import type { Filesystem } from '../filesystem.ts';
 import type { OpenRequests } from '../fuse-mount.ts';
 import { Caller } from './caller.ts';
@@ -277,7 +277,7 @@ export class Session {
   }
 
   #fail(operation: Operation, error: unknown, reply: Reply, low: number, high: number): void {
-    if (isFault(error)) this.#events.onFault(operation.name, error);
+    if (isNewFault(error)) this.#events.onFault(operation.name, error);
     const errno = toErrno(error);
     if (errno === Errno.ENOSYS && operation === OPEN) this.#omitsOpen = true;
     const length = operation.recover?.(reply, errno, this.#filesystem);

@@ -1,6 +1,6 @@
 // One session: takes the calls of libfuse's threads, has them answered, and answers each exactly once.
 import { Errno, ErrnoError } from '../../util/errno.ts';
-import { isFault, toErrno } from '../errno.ts';
+import { isNewFault, toErrno } from '../errno.ts';
 import { Caller } from '../kernel/caller.ts';
 import type { NativeOperation } from './operations.ts';
 import { nativeOperations } from './operations.ts';
@@ -100,7 +100,7 @@ export class NativeSession {
     args: readonly never[],
   ): void {
     const refuse = (error: unknown): void => {
-      if (isFault(error)) this.#events.onFault(name.toUpperCase(), error);
+      if (isNewFault(error)) this.#events.onFault(name.toUpperCase(), error);
       signal(thread, -toErrno(error), ...operation.refuse(args));
     };
     if (!this.#isOpen) {
