@@ -77,7 +77,11 @@ function exchange(
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     const json = body === undefined ? undefined : JSON.stringify(body);
-    const headers = json === undefined ? {} : { 'content-type': 'application/json' };
+    // Of a DELETE, Node would send the body without saying how long it is.
+    const headers =
+      json === undefined
+        ? {}
+        : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) };
     // A kept connection would keep the process from ending.
     const outgoing = request(url, { method, headers, agent: false });
     const settle = (settled: () => void): void => {

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { CliError } from '../cli-error.ts';
 import { ExitCode } from '../exit-codes.ts';
 
-/** The words that may follow `scorpio` and a subcommand; `''` is before any. */
+/** The words that may follow `scorpio` and its subcommands so far (`lfs checkout`); `''` is before any. */
 type Words = ReadonlyMap<string, readonly string[]>;
 
 function optionsOf(command: Command): string[] {
@@ -15,29 +15,24 @@ function optionsOf(command: Command): string[] {
 
 function collectWords(program: Command): Words {
   const shared = [...optionsOf(program), '-h', '--help'];
-  const words = new Map([['', [...program.commands.map((command) => command.name()), ...shared]]]);
-  for (const command of program.commands) {
-    const inner = command.commands;
-    // `config` has subcommands of its own, whose few options are offered together.
-    words.set(command.name(), [
-      ...inner.map((sub) => sub.name()),
-      ...inner.flatMap(optionsOf),
-      ...optionsOf(command),
-      ...shared,
-    ]);
-  }
+  const words = new Map<string, readonly string[]>();
+  const collect = (command: Command, path: string): void => {
+    const own = command === program ? [] : optionsOf(command);
+    words.set(path, [...command.commands.map((sub) => sub.name()), ...own, ...shared]);
+    for (const sub of command.commands) collect(sub, path === '' ? sub.name() : `${path} ${sub.name()}`);
+  };
+  collect(program, '');
   return words;
 }
 
 function bashScript(words: Words): string {
-  const cases = [...words].map(
-    ([name, list]) => `    ${name === '' ? "''" : name}) words='${list.join(' ')}' ;;`,
-  );
+  const cases = [...words].map(([path, list]) => `    '${path}') words='${list.join(' ')}' ;;`);
+  const paths = [...words.keys()].filter(Boolean).map((path) => `'${path}'`);
   return `_scorpio() {
   local current=\${COMP_WORDS[COMP_CWORD]} command='' words='' word
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $word in
-      ${[...words.keys()].filter(Boolean).join('|')}) command=$word; break ;;
+    case "\${command:+$command }$word" in
+      ${paths.join('|')}) command="\${command:+$command }$word" ;;
     esac
   done
   case $command in
@@ -57,27 +52,27 @@ ${bashScript(words)}`;
 
 function fishScript(program: Command): string {
   const quote = (text: string): string => `'${text.replaceAll("'", String.raw`\'`)}'`;
-  const lines = program.commands.map(
-    (command) =>
-      `complete -c scorpio -n __fish_use_subcommand -a ${command.name()} -d ${quote(command.description())}`,
-  );
+  const lines: string[] = [];
+  const offer = (command: Command, condition: string): void => {
+    lines.push(`complete -c scorpio -n ${condition} -a ${command.name()} -d ${quote(command.description())}`);
+  };
   const add = (command: Command, condition: string): void => {
     for (const option of command.options.filter((each) => !each.hidden && each.long)) {
       const short = option.short ? ` -s ${option.short.slice(1)}` : '';
       const value = option.required ? ' -r' : '';
       const name = option.long?.slice(2) ?? '';
-      lines.push(
-        `complete -c scorpio${condition}${short} -l ${name}${value} -d ${quote(option.description)}`,
-      );
+      const when = condition === '' ? '' : ` -n ${condition}`;
+      lines.push(`complete -c scorpio${when}${short} -l ${name}${value} -d ${quote(option.description)}`);
     }
   };
   add(program, '');
   for (const command of program.commands) {
-    const condition = ` -n '__fish_seen_subcommand_from ${command.name()}'`;
-    add(command, condition);
+    const seen = `__fish_seen_subcommand_from ${command.name()}`;
+    offer(command, '__fish_use_subcommand');
+    add(command, `'${seen}'`);
     for (const sub of command.commands) {
-      lines.push(`complete -c scorpio${condition} -a ${sub.name()} -d ${quote(sub.description())}`);
-      add(sub, condition);
+      offer(sub, `'${seen}'`);
+      add(sub, `'${seen}; and __fish_seen_subcommand_from ${sub.name()}'`);
     }
   }
   return `${lines.join('\n')}\n`;

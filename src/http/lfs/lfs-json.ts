@@ -31,12 +31,11 @@ export interface LfsReportJson extends LfsNumbersJson {
   readonly freed_bytes: number | null;
 }
 
-/** A task. */
+/** A task, as lists and events tell of it. */
 export interface LfsTaskJson {
   readonly task_id: string;
   readonly kind: LfsTaskKind;
   readonly mount_id: string | null;
-  readonly paths: readonly string[];
   readonly state: LfsTask['state'];
   readonly started_at_epoch_ms: number;
   readonly ended_at_epoch_ms: number | null;
@@ -125,13 +124,12 @@ function errorOf(task: LfsTask): LfsTaskJson['error'] {
   return { error: message, code: task.state === 'cancelled' ? 'CANCELLED' : code };
 }
 
-/** The JSON form of a task. */
+/** The JSON form of a task, without its paths: there may be very many. */
 export function toTaskJson(task: LfsTask): LfsTaskJson {
   return {
     task_id: task.id,
     kind: task.kind,
     mount_id: task.mountId ?? null,
-    paths: task.paths,
     state: task.state,
     started_at_epoch_ms: task.startedAtMs,
     ended_at_epoch_ms: task.endedAtMs ?? null,

@@ -27,7 +27,8 @@ export function addTaskRoutes(app: FastifyInstance, tasks: LfsTasks): void {
   app.get('/lfs/tasks', () => ({ tasks: tasks.list().map(toTaskJson) }));
   app.get<ByTask>('/lfs/tasks/:task_id', (request) => {
     const id = idOf(request);
-    return toTaskJson(known(id, tasks.get(id)));
+    const task = known(id, tasks.get(id));
+    return { ...toTaskJson(task), paths: task.paths };
   });
   app.get<ByTask>('/lfs/tasks/:task_id/events', (request, reply) => {
     const id = idOf(request);

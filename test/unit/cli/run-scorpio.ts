@@ -22,6 +22,8 @@ export interface Sandbox {
   readonly env: Record<string, string>;
   /** Runs to the end. */
   run(...args: string[]): Promise<Run>;
+  /** The same in another folder. */
+  runIn(cwd: string, ...args: string[]): Promise<Run>;
   /** Starts; the caller ends it. */
   start(...args: string[]): ChildProcess;
   remove(): Promise<void>;
@@ -41,23 +43,25 @@ export async function createSandbox(): Promise<Sandbox> {
     // Nobody listens there: a daemon of this machine must not be found.
     SCORPIO_HTTP_ADDR: '127.0.0.1:1',
   };
-  const start = (...args: string[]): ChildProcess =>
-    spawn(process.execPath, [join(ROOT, 'bin/scorpio.js'), ...args], { cwd: folder, env, stdio: 'pipe' });
+  const startIn = (cwd: string, args: readonly string[]): ChildProcess =>
+    spawn(process.execPath, [join(ROOT, 'bin/scorpio.js'), ...args], { cwd, env, stdio: 'pipe' });
+  const runIn = async (cwd: string, ...args: string[]): Promise<Run> => {
+    const child = startIn(cwd, args);
+    const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS);
+    let [stdout, stderr] = ['', ''];
+    child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+    child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+    const code = await new Promise<number | null>((done) => child.once('close', done));
+    clearTimeout(timer);
+    return { code, stdout, stderr };
+  };
   return {
     folder,
     storePath,
     env,
-    start,
-    async run(...args) {
-      const child = start(...args);
-      const timer = setTimeout(() => child.kill('SIGKILL'), RUN_TIMEOUT_MS);
-      let [stdout, stderr] = ['', ''];
-      child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-      child.stderr?.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
-      const code = await new Promise<number | null>((done) => child.once('close', done));
-      clearTimeout(timer);
-      return { code, stdout, stderr };
-    },
+    start: (...args) => startIn(folder, args),
+    run: (...args) => runIn(folder, ...args),
+    runIn,
     async remove() {
       await rm(folder, { recursive: true });
     },

@@ -2,6 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import { createHttpApp } from '../../../src/http/app.ts';
 import type { MountRegistry } from '../../../src/mount/registry.ts';
+import { createLfsTasks } from '../../../src/mount/lfs/create-lfs-tasks.ts';
+import type { LfsTasks } from '../../../src/mount/lfs/lfs-tasks.ts';
+import { FakeMountLfs } from '../../support/fake-mount-lfs.ts';
 import { FakeMountHost } from '../mount/fake-mount-host.ts';
 import { createRegistryFixture, type RegistryFixture } from '../mount/registry-fixture.ts';
 
@@ -19,20 +22,28 @@ export interface HttpFixture {
   readonly host: FakeMountHost;
   readonly registry: MountRegistry;
   readonly files: RegistryFixture;
+  /** Large files, of every mount and of all. */
+  readonly lfs: FakeMountLfs;
+  readonly tasks: LfsTasks;
   ask(method: string, url: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   close(): Promise<void>;
 }
 
-/** Makes it. */
-export async function createHttpFixture(): Promise<HttpFixture> {
+/** Makes it; `storePath` is that of the daemon that it stands for. */
+export async function createHttpFixture(storePath: string = '/store'): Promise<HttpFixture> {
   const files = createRegistryFixture();
   const { registry, host } = await files.load(new FakeMountHost());
+  const lfs = new FakeMountLfs();
+  host.mountLfs = lfs;
+  host.lfsCare = lfs;
+  const tasks = createLfsTasks();
   const app = createHttpApp({
     registry,
     version: '9.9.9',
     startedAtMs: Date.now(),
-    storePath: '/store',
+    storePath,
     server: 'http://mega.example',
+    lfsTasks: tasks,
     log: files.log,
   });
   return {
@@ -40,6 +51,8 @@ export async function createHttpFixture(): Promise<HttpFixture> {
     host,
     registry,
     files,
+    lfs,
+    tasks,
     async ask(method, url, body, headers) {
       const isText = typeof body === 'string';
       const response = await app.inject({
@@ -58,6 +71,7 @@ export async function createHttpFixture(): Promise<HttpFixture> {
       };
     },
     async close() {
+      await tasks.close();
       await app.close();
       await files.remove();
     },
