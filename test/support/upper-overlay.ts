@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { KernelNotifier } from '../../src/fuse/filesystem.ts';
 import type { Layer } from '../../src/layers/layer.ts';
 import type { MemoryBudget } from '../../src/overlay/memory-budget.ts';
+import type { FilePolicy, OverlayControl, OverlayListener } from '../../src/overlay/file-policy.ts';
 import { createOverlay } from '../../src/overlay/overlay.ts';
 import { closeFd, O_PATH, openPath, setXattrAt } from '../../src/util/syscall.ts';
 import { FilesystemClient } from './filesystem-client.ts';
@@ -22,11 +23,14 @@ export interface UpperOverlayOptions {
   readonly notifier?: KernelNotifier;
   /** The budget that it shares. */
   readonly memory?: MemoryBudget;
+  readonly policy?: FilePolicy;
+  readonly listener?: OverlayListener;
 }
 
 /** The overlay and its folders. */
 export class UpperOverlay {
   fs: FilesystemClient;
+  control!: OverlayControl;
   readonly #folder: string = mkdtempSync(join(tmpdir(), 'scorpio-test-upper-'));
   readonly #layer: ReturnType<typeof createMemoryLayer>;
   readonly #options: UpperOverlayOptions;
@@ -38,18 +42,17 @@ export class UpperOverlay {
   }
 
   #open(): FilesystemClient {
-    const { notifier, memory, wrap = (layer) => layer } = this.#options;
-    return new FilesystemClient(
-      createOverlay({
-        layer: wrap(this.#layer),
-        upperDir: this.path('upper'),
-        workDir: this.path('work'),
-        uid: process.getuid?.() ?? 0,
-        gid: process.getgid?.() ?? 0,
-        ...(notifier === undefined ? {} : { notifier }),
-        ...(memory === undefined ? {} : { memory }),
-      }),
-    );
+    const { wrap = (layer) => layer, ...others } = this.#options;
+    const overlay = createOverlay({
+      layer: wrap(this.#layer),
+      upperDir: this.path('upper'),
+      workDir: this.path('work'),
+      uid: process.getuid?.() ?? 0,
+      gid: process.getgid?.() ?? 0,
+      ...others,
+    });
+    this.control = overlay.control;
+    return new FilesystemClient(overlay);
   }
 
   /** A path in the folder that holds `upper` and `work`. */
