@@ -113,6 +113,11 @@ export function lfsOid(content: string | Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
+/** The pointer of a content, as git-lfs writes it. */
+export function lfsPointerTo(content: string | Buffer): string {
+  return lfsPointer(lfsOid(content), Buffer.byteLength(content));
+}
+
 /** The pointer of a large file, as git-lfs writes it. */
 export function lfsPointer(oid: string, size: number): string {
   return `version https://git-lfs.github.com/spec/v1\noid sha256:${oid}\nsize ${size}\n`;

@@ -11,6 +11,8 @@ export interface ServedStage {
   readonly repository: GitRepository;
   /** Without faults at the start of each test. */
   readonly proxy: FaultProxy;
+  /** URL of the server itself: what the proxy is in front of. */
+  readonly serverUrl: string;
 }
 
 /** Registers the hooks that start and end everything. */
@@ -18,11 +20,13 @@ export function useServedStage(files: FilesSpec): ServedStage {
   let repository: GitRepository;
   let servers: Stage;
   let proxy: FaultProxy;
+  let serverUrl: string;
   let stage: Stage;
   beforeAll(async () => {
     servers = createStage();
     repository = await createGitRepository({ files });
-    proxy = await createFaultProxy(await servers.serveRepository(repository.path));
+    serverUrl = await servers.serveRepository(repository.path);
+    proxy = await createFaultProxy(serverUrl);
   });
   beforeEach(() => {
     stage = createStage();
@@ -49,6 +53,9 @@ export function useServedStage(files: FilesSpec): ServedStage {
     },
     get proxy() {
       return proxy;
+    },
+    get serverUrl() {
+      return serverUrl;
     },
   };
 }
