@@ -1,26 +1,24 @@
 // Serves mounts in this process: upstream, store, layer, overlay and FUSE put together, once for each mount.
-import { chown, mkdir, rmdir } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FuseBinding } from '../fuse/choose-binding.ts';
 import type { FuseMount, OpenRequests } from '../fuse/fuse-mount.ts';
-import { listMounts } from '../fuse/kernel/mountinfo.ts';
 import type { Layer } from '../layers/layer.ts';
-import { createMonorepoLayer, createTreeCache, type TreeCache } from '../layers/monorepo.ts';
+import { createTreeCache, type TreeCache } from '../layers/monorepo.ts';
 import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { MemoryBudget } from '../overlay/memory-budget.ts';
-import { createOverlay } from '../overlay/overlay.ts';
 import { UpstreamError } from '../upstream/upstream-error.ts';
-import type { Snapshot, Upstream } from '../upstream/upstream.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { linkAbort } from '../util/abort-link.ts';
 import { ErrnoError } from '../util/errno.ts';
 import type { Logger } from '../util/logger.ts';
-import { isWithin } from '../util/path-within.ts';
 import { clearDeadMount, detachMount } from './dead-mount.ts';
+import type { LargeFiles, MountedLargeFiles } from './lfs/large-files.ts';
 import type { LfsCare, MountLfs } from './lfs/mount-lfs.ts';
 import { MountError } from './mount-error.ts';
 import type {
   MountEnd,
   MountHost,
+  MountLfsReport,
   MountMemory,
   MountReport,
   MountSnapshot,
@@ -29,9 +27,10 @@ import type {
   PrefetchReport,
   PrefetchRequest,
 } from './mount-host.ts';
-import { describeMountUsers, findMountUsers } from './mount-users.ts';
-import { findPathsInUse } from './paths-in-use.ts';
+import { openLower, type Lower } from './open-lower.ts';
 import { runPrefetch } from './prefetch/prefetch-run.ts';
+import { serveOverlay, type ServedOverlay } from './serve-overlay.ts';
+import { isStillMounted, unmountError } from './unmount-error.ts';
 import {
   checkMountpoint,
   makeMountpoint,
@@ -40,9 +39,13 @@ import {
   type MountpointRules,
 } from './mountpoint.ts';
 
-/** How long the server may take until a mount is ready, in milliseconds. */
-const MOUNT_TIMEOUT_MS = 120_000;
-const MAX_FAULTS = 20;
+const NO_LARGE_FILES: MountLfsReport = {
+  server: undefined,
+  problem: undefined,
+  activeFolders: [],
+  transfers: [],
+  failures: [],
+};
 /** A mount that is busy although nobody is seen to use it is tried again, so often and after such a pause. */
 const MAX_UNMOUNT_ROUNDS = 4;
 const UNMOUNT_PAUSE_MS = 100;
@@ -59,6 +62,8 @@ export interface LocalMountHostOptions {
   /** What the upstream has transferred so far. */
   readonly traffic: () => { readonly fetchedBytes: number; readonly requests: number };
   readonly rules: MountpointRules;
+  /** Default: pointers read as they are. */
+  readonly largeFiles?: LargeFiles;
   /** Whether the kernel asks for each file that is opened; default `auto`. */
   readonly openRequests?: OpenRequests;
   readonly log: Logger;
@@ -77,8 +82,10 @@ interface Served {
   readonly mountpoint: string;
   readonly ownsMountpoint: boolean;
   readonly fuse: FuseMount;
-  readonly layer: Layer;
-  readonly faults: string[];
+  readonly faults: readonly string[];
+  /** What it shows, pointers as they are. */
+  readonly plain: Layer;
+  readonly large: MountedLargeFiles | undefined;
   /** Aborts when the mount is gone. */
   readonly gone: AbortController;
   /** Somebody here is unmounting it: its end is no surprise. */
@@ -174,16 +181,16 @@ class LocalMountHost implements MountHost {
       features: served.fuse.features,
       ...this.#options.traffic(),
       faults: [...faults],
-      lfs: { server: undefined, problem: undefined, activeFolders: [], transfers: [], failures: [] },
+      lfs: served.large?.report() ?? NO_LARGE_FILES,
     };
   }
 
   get lfsCare(): LfsCare | undefined {
-    return undefined;
+    return this.#options.largeFiles?.care;
   }
 
-  lfs(_id: string): MountLfs | undefined {
-    return undefined;
+  lfs(id: string): MountLfs | undefined {
+    return this.#served.get(id)?.large?.lfs;
   }
 
   memory(): MountMemory | undefined {
@@ -199,12 +206,12 @@ class LocalMountHost implements MountHost {
     const served = this.#served.get(id);
     if (served === undefined) throw new MountError('invalid', `mount ${id} does not serve`);
     const { objects, log } = this.#options;
-    const { layer, spec, gone } = served;
+    const { plain, spec, gone } = served;
     const snapshot = { ...served.snapshot, path: Buffer.from(spec.path).toString('latin1') };
     const link = linkAbort(signal, gone.signal, this.#closing.signal);
     const onWarning = (message: string): void => log.info(message, { path: spec.path });
     const { upperDir } = spec;
-    const parts = { snapshot, layer, objects, upperDir, onWarning };
+    const parts = { snapshot, layer: plain, objects, upperDir, onWarning };
     const running = runPrefetch(parts, request, onProgress, link.signal);
     this.#prefetching.add(running);
     try {
@@ -251,10 +258,14 @@ class LocalMountHost implements MountHost {
     try {
       await clearDeadMount(mountpoint);
       await checkMountpoint(mountpoint);
-      const { layer, snapshot } = await this.#openLayer(spec);
+      const lower = await openLower(spec, {
+        ...this.#options,
+        trees: this.#trees,
+        closing: this.#closing.signal,
+      });
       const made = await makeMountpoint(mountpoint, spec);
       try {
-        await this.#serve(spec, { layer, snapshot, mountpoint, owns: made.length > 0 });
+        await this.#serve(spec, lower, mountpoint, made.length > 0);
       } catch (error) {
         await removeFolders(made);
         throw error;
@@ -265,101 +276,44 @@ class LocalMountHost implements MountHost {
     return this.report(spec.id) as MountReport;
   }
 
-  /** Finds out what the path is, and learns its root folder: the first listing must not be the first to fail. */
-  async #openLayer(spec: MountSpec): Promise<{ layer: Layer; snapshot: Snapshot }> {
-    const { upstream, objects, log } = this.#options;
-    const signal = AbortSignal.any([AbortSignal.timeout(MOUNT_TIMEOUT_MS), this.#closing.signal]);
-    const path = Buffer.from(spec.path).toString('latin1');
-    const known = spec.snapshot;
-    try {
-      const { commit } = spec;
-      const snapshot: Snapshot =
-        known === undefined
-          ? await upstream.resolve(path, commit === undefined ? { signal } : { signal, commit })
-          : { ...known, path };
-      const layer = createMonorepoLayer({
-        snapshot,
-        objects,
-        trees: this.#trees,
-        onWarning: (message) => log.warn(message, { path: spec.path }),
-      });
-      await layer.list(layer.root, { signal });
-      return { layer, snapshot };
-    } catch (error) {
-      if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
-      const { message } = error as Error;
-      if (error instanceof UpstreamError && error.kind === 'not-found') {
-        throw new MountError('not-found', `cannot mount ${spec.path}: ${message}`, { cause: error });
-      }
-      const isServer = error instanceof UpstreamError || error instanceof ErrnoError || signal.aborted;
-      const reason = signal.aborted
-        ? `${upstream.url} took longer than ${MOUNT_TIMEOUT_MS / 1000} s`
-        : message;
-      throw new MountError(isServer ? 'upstream' : 'internal', `cannot mount ${spec.path}: ${reason}`, {
-        cause: error,
-      });
-    }
-  }
-
   /** Mounts, and keeps the mount. */
-  async #serve(
-    spec: MountSpec,
-    parts: { layer: Layer; snapshot: Snapshot; mountpoint: string; owns: boolean },
-  ): Promise<void> {
-    const { binding, memory, log } = this.#options;
-    const { layer, mountpoint, snapshot } = parts;
-    const { upperDir, workDir, uid, gid } = spec;
-    const madeUpper = await makeUpper(spec);
-    const faults: string[] = [];
-    let fuse: FuseMount;
+  async #serve(spec: MountSpec, lower: Lower, mountpoint: string, owns: boolean): Promise<void> {
+    const { binding, memory, largeFiles, log } = this.#options;
+    const { snapshot, layer: plain } = lower;
+    const large = largeFiles?.open({ spec, snapshot, plain });
+    let overlay: ServedOverlay;
     try {
-      fuse = await binding.mountFilesystem(
-        (notifier) =>
-          createOverlay({
-            layer,
-            upperDir,
-            workDir,
-            uid,
-            gid,
-            notifier,
-            ...(memory === undefined ? {} : { memory }),
-            makeRoom: () => this.#options.makeRoomFor?.(upperDir) ?? false,
-            findPathsInUse: () => findPathsInUse(mountpoint, spec.allowOther),
-          }),
-        {
-          mountpoint,
-          source: `scorpio:${spec.path}`,
-          allowOther: spec.allowOther,
-          owner: { uid, gid },
-          openRequests: this.#options.openRequests ?? 'auto',
-          onFault: (operation, error) => {
-            const { message } = error as Error;
-            faults.push(`${operation}: ${message}`);
-            if (faults.length > MAX_FAULTS) faults.shift();
-            log.warn('a file operation failed', { mountpoint, operation, error });
-          },
-        },
-      );
-    } catch (error) {
-      if (madeUpper) await rmdir(upperDir).catch(() => undefined);
-      throw new MountError('fuse', `cannot mount at ${mountpoint}: ${(error as Error).message}`, {
-        cause: error,
+      overlay = await serveOverlay(spec, {
+        binding,
+        layer: large?.layer ?? plain,
+        mountpoint,
+        memory,
+        openRequests: this.#options.openRequests ?? 'auto',
+        makeRoom: () => this.#options.makeRoomFor?.(spec.upperDir) ?? false,
+        policy: large?.policy,
+        listener: large?.listener,
+        onControl: (control) => large?.attach(control),
+        log,
       });
+    } catch (error) {
+      await large?.close();
+      throw error;
     }
     const served: Served = {
       spec,
       snapshot: { commit: snapshot.commit, tree: snapshot.tree, time: snapshot.time },
       mountpoint,
-      ownsMountpoint: parts.owns || spec.ownsMountpoint === true,
-      fuse,
-      layer,
-      faults,
+      ownsMountpoint: owns || spec.ownsMountpoint === true,
+      ...overlay,
+      plain,
+      large,
       gone: new AbortController(),
       unmounting: false,
       ended: false,
     };
     this.#served.set(spec.id, served);
-    void fuse.ended.then(() => this.#onEnd(served));
+    void overlay.fuse.ended.then(() => this.#onEnd(served));
+    large?.start();
   }
 
   /** The mount is gone; unless somebody here wanted that, tells the listeners. */
@@ -400,6 +354,7 @@ class LocalMountHost implements MountHost {
   async #forget(served: Served): Promise<void> {
     served.gone.abort(new MountError('internal', 'the mount has ended'));
     this.#served.delete(served.spec.id);
+    await served.large?.close();
     if (served.ownsMountpoint && !isStillMounted(served)) await removeFolders([served.mountpoint]);
   }
 
@@ -415,44 +370,4 @@ function prefetchError(error: unknown): Error {
     return new MountError(isDisk ? 'internal' : 'upstream', error.message, { cause: error });
   }
   return error as Error;
-}
-
-/** Makes the upper folder where it is missing: the root of the mount, so it belongs to the user. */
-async function makeUpper({ upperDir, uid, gid }: MountSpec): Promise<boolean> {
-  try {
-    const made = (await mkdir(upperDir, { recursive: true, mode: 0o755 })) !== undefined;
-    if (made && process.geteuid?.() === 0) await chown(upperDir, uid, gid);
-    return made;
-  } catch (error) {
-    throw new MountError(
-      'internal',
-      `cannot make the upper folder ${upperDir}: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-}
-
-/** Whether the kernel still shows the mount, be it dead or alive. */
-function isStillMounted({ mountpoint, fuse }: Served): boolean {
-  const found = listMounts().filter((mount) => mount.mountpoint === mountpoint);
-  return found.some((mount) => mount.minor === fuse.connection);
-}
-
-async function unmountError({ mountpoint }: Served, error: unknown): Promise<MountError> {
-  if (!(error instanceof ErrnoError) || error.code !== 'EBUSY') {
-    const { message } = error as Error;
-    return new MountError('fuse', `cannot unmount ${mountpoint}: ${message}`, { cause: error });
-  }
-  const users = await findMountUsers(mountpoint);
-  const inner = listMounts().find(
-    (mount) => mount.mountpoint !== mountpoint && isWithin(mount.mountpoint, mountpoint),
-  );
-  const holders = [
-    ...(users.length > 0 ? [describeMountUsers(users)] : []),
-    ...(inner === undefined ? [] : [`a mount at ${inner.mountpoint}`]),
-  ];
-  const by = holders.length > 0 ? holders.join(' and ') : 'a process that cannot be seen';
-  return new MountError('busy', `${mountpoint} is in use by ${by}`, { cause: error, users });
 }
