@@ -117,6 +117,7 @@ describe('mounting', () => {
       fetchedBytes: 11,
       requests: 2,
       faults: [],
+      lfs: { server: undefined, problem: undefined, activeFolders: [], transfers: [], failures: [] },
     });
     expect(upstream.count('fetchTree')).toBe(1);
     expect(existsSync(join(folder, 'upper/1'))).toBe(true);
