@@ -43,7 +43,7 @@ export function explainTransport(error: unknown, url: string, timeoutMs: number)
     return new TransportError('timeout', `no answer from ${host} within ${timeoutMs / 1000} s`, error);
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return new TransportError('other', `the host of ${url} is not known`, error);
+    return new TransportError('other', `the host ${host} is not known`, error);
   }
   if (code === 'ECONNRESET' || code === 'EPIPE') {
     return new TransportError('other', `${host} closed the connection without an answer`, error);

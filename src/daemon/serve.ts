@@ -18,6 +18,7 @@ import { openObjectStore } from '../objects/object-store.ts';
 import { createMegaUpstream } from '../upstream/mega/mega-upstream.ts';
 import type { Logger } from '../util/logger.ts';
 import { scorpioVersion } from '../util/version.ts';
+import { withoutCredentials } from '../util/without-credentials.ts';
 import { takePlace } from './daemon-file.ts';
 import { listen } from './listen.ts';
 import { watchStopSignals } from './stop-signals.ts';
@@ -53,7 +54,8 @@ export async function serve(config: Config, options: ServeOptions): Promise<numb
   const closers: Closer[] = [async () => signals.dispose()];
   try {
     const { address, mountpoints } = await start(config, options, closers);
-    log.info('listening', { address, store: config.storePath, server: config.baseUrl, pid: process.pid });
+    const server = withoutCredentials(config.baseUrl);
+    log.info('listening', { address, store: config.storePath, server, pid: process.pid });
     warnOfOpenAddress(address, log);
     const code = await signals.stopped;
     const clean = await Promise.race([closeAll(closers, log), signals.forced.then(() => false)]);
@@ -101,7 +103,7 @@ async function start(config: Config, options: ServeOptions, closers: Closer[]): 
     version,
     startedAtMs,
     storePath: config.storePath,
-    server: config.baseUrl,
+    server: withoutCredentials(config.baseUrl),
     prefetchSchedule,
     lfsTasks,
     log,

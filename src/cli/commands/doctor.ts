@@ -4,6 +4,8 @@ import { access, open, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { describeError } from '../../util/system-error.ts';
+import { withoutCredentials } from '../../util/without-credentials.ts';
+import { describeLfsServer } from '../../mount/lfs/describe-lfs-server.ts';
 import { describeBindings } from '../../mount/describe-bindings.ts';
 import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { ExitCode } from '../exit-codes.ts';
@@ -106,12 +108,21 @@ async function checkMissing(name: string, path: string): Promise<Finding> {
 
 async function checkServer({ baseUrl }: Config): Promise<Finding> {
   const name = 'mega server';
+  const shown = withoutCredentials(baseUrl);
   try {
     const { status } = await requestJson({ method: 'GET', url: baseUrl, timeoutMs: SERVER_TIMEOUT_MS });
-    return ok(name, `${baseUrl} reachable (HTTP ${status})`);
+    return ok(name, `${shown} reachable (HTTP ${status})`);
   } catch (error) {
-    return warn(name, `${baseUrl} unreachable: ${(error as Error).message}`);
+    return warn(name, `${shown} unreachable: ${(error as Error).message}`);
   }
+}
+
+async function checkLfsServer(config: Config): Promise<Finding> {
+  const name = 'lfs server';
+  const { url, problem } = await describeLfsServer(config, SERVER_TIMEOUT_MS);
+  return problem === undefined
+    ? ok(name, `${url} answers`)
+    : warn(name, `${url}: ${problem} (only needed for large files)`);
 }
 
 async function checkStore(config: Config): Promise<Finding[]> {
@@ -156,6 +167,7 @@ export async function runDoctor(globals: GlobalOptions): Promise<number> {
     await checkFolder('antares_mount_root', config.mountRoot),
     ...(await checkStore(config)),
     await checkServer(config),
+    await checkLfsServer(config),
   ];
   print('scorpio doctor — environment diagnostics\n');
   for (const { mark, name, detail } of findings) print(`[${mark}] ${name}: ${detail}`);

@@ -1,6 +1,7 @@
 // `scorpio mount`: asks the daemon to mount, and starts one when there is none.
 import { realpath } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { withoutCredentials } from '../../util/without-credentials.ts';
 import { createContext, type GlobalOptions } from '../cli-context.ts';
 import { CliError } from '../cli-error.ts';
 import { createDaemonClient, type DaemonClient, type MountRequest } from '../daemon-client.ts';
@@ -72,10 +73,11 @@ async function sendRequest(
 
 /** A daemon keeps the server that it was started with: files of another one than is configured now would surprise. */
 function requireSameServer({ server, pid }: Daemon, baseUrl: string): void {
-  if (server === undefined || server === baseUrl) return;
+  const wanted = withoutCredentials(baseUrl);
+  if (server === undefined || server === wanted) return;
   const stop = pid === undefined ? 'stop it' : `stop it with: kill ${pid}`;
   throw new CliError(
-    `the daemon that runs asks the server ${server}, and base_url is ${baseUrl} now; ${stop} - its mounts come back with the next mount`,
+    `the daemon that runs asks the server ${server}, and base_url is ${wanted} now; ${stop} - its mounts come back with the next mount`,
     ExitCode.mount,
   );
 }

@@ -1,4 +1,5 @@
 // Version, help, and mistakes on the command line.
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -96,4 +97,18 @@ it.each(['bash', 'zsh', 'fish'])('completions for %s know the commands and their
   expect(code).toBe(0);
   for (const word of ['http-mount', 'validate', 'lazy', 'config-path']) expect(stdout).toContain(word);
   expect(stdout).not.toContain('background');
+});
+
+it.each<[string, string]>([
+  ['scorpio l', 'lfs list'],
+  ['scorpio lfs lo', 'lock locks'],
+  ['scorpio lfs checkout --dea', '--deactivate'],
+  ['scorpio lfs locks --verif', '--verify'],
+  ['scorpio store prune --t', '--to'],
+  ['scorpio mount lfs lo', ''],
+])('bash completes %s to %s', async (line, expected) => {
+  const { stdout: script } = await sandbox.run('completions', 'bash');
+  const program = `${script}
+COMP_WORDS=(${line}); COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _scorpio; printf '%s\n' "\${COMPREPLY[@]}" | sort | xargs`;
+  expect(execFileSync('bash', ['-c', program], { encoding: 'utf8' }).trim()).toBe(expected);
 });
