@@ -1,6 +1,7 @@
 // The real git-lfs as the other side of the embedded server: push, clone, resumed uploads, and locks.
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createMegaServer, type MegaServer } from '../../src/mega-server/mega-server.ts';
@@ -13,6 +14,7 @@ import {
   type LfsWorkTree,
   noise,
 } from '../support/lfs-repository.ts';
+import { createStage } from '../support/stage.ts';
 
 /** The repository that all push to. */
 let origin: GitRepository;
@@ -157,6 +159,40 @@ test('locks of git-lfs: one wins, lists name the owner, another’s needs force,
   await bob.git('lfs', 'unlock', '--force', 'a.bin');
   await bob.git('push', '--quiet', 'origin', 'main');
   expect(await ada.git('lfs', 'locks')).toBe('');
+});
+
+test('a server that is killed in the middle of an upload has no half object, and takes the next attempt', async () => {
+  const author = await clone();
+  await author.git('lfs', 'track', '*.bin');
+  const content = noise(3_000_000, 'killed');
+  const oid = lfsOid(content);
+  await author.commit({ 'a.bin': content });
+  const stage = createStage();
+  try {
+    const url = await stage.serveRepository(origin.path);
+    const [pid = 0] = stage.serverPids();
+    const upload = request(`${url}/objects/${oid}`, {
+      method: 'PUT',
+      headers: { 'content-length': content.length },
+    });
+    upload.on('error', () => undefined);
+    upload.write(content.subarray(0, 2_000_000));
+    const incoming = join(origin.path, 'lfs/incoming');
+    const size = () =>
+      readdirSync(incoming).reduce((sum, name) => sum + statSync(join(incoming, name)).size, 0);
+    await expect.poll(size, { timeout: 10_000 }).toBe(2_000_000);
+    await stage.end(pid, 'SIGKILL');
+    upload.destroy();
+    expect(has(content)).toBe(false);
+
+    const next = await stage.serveRepository(origin.path);
+    expect(readdirSync(incoming)).toEqual([]);
+    await author.git('config', 'lfs.url', `${next}/info/lfs`);
+    await author.git('lfs', 'push', 'origin', 'main');
+    expect(lfsOid(readFileSync(lfsObjectPath(join(origin.path, 'lfs'), oid)))).toBe(oid);
+  } finally {
+    await stage.dispose();
+  }
 });
 
 test('git-lfs comes in with a name and password, and is refused without', async () => {

@@ -41,6 +41,8 @@ export interface Stage extends AsyncDisposable {
   daemon(): DaemonInfo | undefined;
   /** Processes of the program that run in this folder, but for the servers of repositories. */
   daemonPids(): number[];
+  /** Servers of repositories that run in this folder. */
+  serverPids(): number[];
   /** Mount points in this folder. */
   mountpoints(): string[];
   /** Ends a process of this stage, and waits for its end. */
@@ -112,6 +114,10 @@ class TestStage implements Stage {
 
   daemonPids(): number[] {
     return this.#pids(({ description }) => !description.includes(' mega-server '));
+  }
+
+  serverPids(): number[] {
+    return this.#pids(({ description }) => description.includes(' mega-server '));
   }
 
   mountpoints(): string[] {
