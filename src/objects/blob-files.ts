@@ -16,7 +16,7 @@ import { hashBlobFile, hashSmallBlobFile } from './blob-hash.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { PROVEN_TAG, readBootTag } from '../util/boot-tag.ts';
 import { codeOf } from '../util/disk-full.ts';
-import { toDiskError } from './store-error.ts';
+import { toDiskError } from '../util/disk-error.ts';
 import { temporaryName } from '../util/temporary-files.ts';
 
 const fdatasync = promisify(fdatasyncCallback);

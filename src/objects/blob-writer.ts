@@ -9,7 +9,7 @@ import { createObjectHasher, type ObjectHasher } from '../util/git-hash.ts';
 import type { ObjectId } from '../util/types.ts';
 import { hashBlobFile } from './blob-hash.ts';
 import { codeOf, isDiskFull } from '../util/disk-full.ts';
-import { toDiskError } from './store-error.ts';
+import { toDiskError } from '../util/disk-error.ts';
 
 const write = promisify(writeCallback);
 

@@ -3,7 +3,7 @@ import { linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ObjectId } from '../util/types.ts';
 import { codeOf } from '../util/disk-full.ts';
-import { toDiskError } from './store-error.ts';
+import { toDiskError } from '../util/disk-error.ts';
 
 /**
  * Protects blobs by a second name of their files, `<store>/protected/<id>`: unlike a note in a database it cannot be

@@ -1,6 +1,6 @@
 // Failures of the local store, in words for the user.
+import { FULL_DISK_ADVICE } from '../util/disk-error.ts';
 import { codeOf, isDiskFull } from '../util/disk-full.ts';
-import { Errno, ErrnoError } from '../util/errno.ts';
 
 /**
  * - `newer`: a newer version of Scorpio made the store.
@@ -37,7 +37,7 @@ const advice: Readonly<Record<StoreErrorKind, string>> = {
   newer: 'update Scorpio, or use another store_path',
   locked: 'another process holds it; end that process, or try again',
   permission: 'check owner and permissions of the folder, or set store_path to one that you may write to',
-  full: 'free space on that disk, or set store_path to another one',
+  full: FULL_DISK_ADVICE,
   io: 'check the disk, or set store_path to another one',
 };
 
@@ -52,18 +52,4 @@ export function toStoreError(error: unknown, path: string): StoreError {
   return new StoreError(kind, `cannot open the local store ${path}: ${reason}; ${advice[kind]}`, {
     cause: error,
   });
-}
-
-/** The ErrnoError for a failed system call on a file of the store. A full quota counts as a full disk. */
-export function toDiskError(error: unknown, path: string): Error {
-  if (error instanceof ErrnoError || !(error instanceof Error)) return error as Error;
-  const code = codeOf(error);
-  if (isDiskFull(error)) {
-    return new ErrnoError('ENOSPC', `no space left for the local store (${path}); ${advice.full}`, {
-      cause: error,
-    });
-  }
-  const errno = (Errno as Readonly<Record<string, number>>)[code];
-  if (errno === undefined) return error;
-  return new ErrnoError(errno, `the local store failed (${path}): ${error.message}`, { cause: error });
 }

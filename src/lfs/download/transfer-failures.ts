@@ -1,0 +1,54 @@
+// What failed lately: for the status, for whoever listens, and so that the next attempt does not come at once.
+import { LruCache } from '../../util/lru.ts';
+import type { LfsOid, WantedObject } from '../lfs-object.ts';
+import type { TransferFailure } from './lfs-downloads.ts';
+import { FAILURE_STANDS_MS } from './transfer.ts';
+
+/** Failures that the status shows. */
+const SHOWN_FAILURES = 50;
+/** Objects whose failure stands for a moment. */
+const STANDING_FAILURES = 1000;
+
+interface Standing {
+  readonly error: Error;
+  readonly atMs: number;
+}
+
+/** The failures of a store. */
+export class TransferFailures {
+  readonly #recent: TransferFailure[] = [];
+  readonly #standing = new LruCache<LfsOid, Standing>(STANDING_FAILURES);
+  readonly #listeners: ((failure: TransferFailure) => void)[] = [];
+
+  /** The latest ones, oldest first. */
+  get recent(): readonly TransferFailure[] {
+    return [...this.#recent];
+  }
+
+  listen(listener: (failure: TransferFailure) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** A failure of an object that is so fresh that it needs not be tried. */
+  standing(oid: LfsOid): Error | undefined {
+    const found = this.#standing.get(oid);
+    return found !== undefined && Date.now() - found.atMs < FAILURE_STANDS_MS ? found.error : undefined;
+  }
+
+  /** Notes a failure, and tells of it: once where several ask at the same moment. */
+  add(object: WantedObject, error: Error): void {
+    const isRepeated = this.standing(object.oid)?.message === error.message;
+    const atMs = Date.now();
+    this.#standing.set(object.oid, { error, atMs });
+    if (isRepeated) return;
+    const failure: TransferFailure = { oid: object.oid, path: object.path, reason: error.message, atMs };
+    this.#recent.push(failure);
+    if (this.#recent.length > SHOWN_FAILURES) this.#recent.shift();
+    for (const listener of this.#listeners) listener(failure);
+  }
+
+  /** It has come after all. */
+  forget(oid: LfsOid): void {
+    this.#standing.delete(oid);
+  }
+}
