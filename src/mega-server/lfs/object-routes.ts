@@ -9,6 +9,7 @@ import type { LfsObjectStore } from './object-store.ts';
 import type { ResumableUploads } from './resumable-uploads.ts';
 import { sendObject } from './send-object.ts';
 import { isTusRequest, type ObjectParams, sendUploadOffset } from './tus-routes.ts';
+import { uploadBody } from './upload-body.ts';
 
 /** What the routes work with. */
 export interface ObjectRouteParts {
@@ -68,7 +69,7 @@ export function registerContentRoutes(app: FastifyInstance, parts: ObjectRoutePa
       if (length !== undefined && announced !== undefined && Number(length) !== announced) {
         throw new LfsRequestError(422, `${oid} was announced with ${announced} bytes, not ${length}`);
       }
-      await store.receive(oid, announced, request.raw);
+      await store.receive(oid, announced, uploadBody(request));
       return sendLfs(reply, 200, {});
     });
   }

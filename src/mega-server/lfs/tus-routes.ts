@@ -6,6 +6,7 @@ import type { LfsAccess } from './access.ts';
 import { LfsRequestError } from './lfs-answer.ts';
 import { LFS_PREFIXES } from './lfs-url.ts';
 import type { ResumableUploads } from './resumable-uploads.ts';
+import { uploadBody } from './upload-body.ts';
 
 /** Parameters of the routes of an object. */
 export interface ObjectParams {
@@ -50,7 +51,7 @@ export function registerTusRoutes(app: FastifyInstance, uploads: ResumableUpload
         throw new LfsRequestError(415, `the content type must be ${CONTENT_TYPE}`);
       }
       const offset = numberOf(request.headers['upload-offset'], 'Upload-Offset');
-      const end = await uploads.append(object, offset, request.raw);
+      const end = await uploads.append(object, offset, uploadBody(request));
       return reply.code(204).headers({ 'tus-resumable': VERSION, 'upload-offset': end }).send();
     });
   }
