@@ -75,7 +75,8 @@ const layerRule = (folder, base = folder) => {
             message: `only src/{${packageHomes[name]}} may use ${name}`,
           })),
           patterns: forbidden.map((other) => ({
-            group: [`**/${other}/*`, `**/${other}/**`],
+            // Folders further down may have the same name: what follows the last `../` counts.
+            regex: String.raw`^(?:\.\./)+${other}/`,
             message: `src/${base} must not import src/${other} (docs/architecture.md)`,
           })),
         },

@@ -1,27 +1,15 @@
 // A mount as the HTTP API shows it: all fields that ScorpioFS has, null where there is nothing, and some more.
 import type { MountBinding, MountLfsReport, MountReport, MountUser } from '../mount/mount-host.ts';
 import type { MountLifecycle, MountRecord } from '../mount/mount-record.ts';
+import { toTransfersJson, type TransfersJson } from './lfs/transfers-json.ts';
 
-/** Large files of a mount: transfers under way, and what failed lately, newest last. */
-interface MountLfsJson {
+/** Large files of a mount. */
+interface MountLfsJson extends TransfersJson {
   readonly server: string | null;
   /** Why the server cannot be used. */
   readonly problem: string | null;
   /** Folders that were checked out. */
   readonly active_folders: readonly string[];
-  readonly transfers: readonly {
-    readonly oid: string;
-    readonly path: string;
-    readonly size: number;
-    readonly bytes: number;
-    readonly readers: number;
-  }[];
-  readonly failures: readonly {
-    readonly oid: string;
-    readonly path: string;
-    readonly reason: string;
-    readonly at_epoch_ms: number;
-  }[];
 }
 
 /** The JSON form of a mount. */
@@ -84,12 +72,11 @@ export function toMountStatus(record: MountRecord, report: MountReport | undefin
   };
 }
 
-function lfsJson({ server, problem, activeFolders, transfers, failures }: MountLfsReport): MountLfsJson {
+function lfsJson(lfs: MountLfsReport): MountLfsJson {
   return {
-    server: server ?? null,
-    problem: problem ?? null,
-    active_folders: activeFolders,
-    transfers: transfers.map(({ oid, path, size, bytes, readers }) => ({ oid, path, size, bytes, readers })),
-    failures: failures.map(({ oid, path, reason, atMs }) => ({ oid, path, reason, at_epoch_ms: atMs })),
+    server: lfs.server ?? null,
+    problem: lfs.problem ?? null,
+    active_folders: lfs.activeFolders,
+    ...toTransfersJson(lfs),
   };
 }

@@ -1,15 +1,17 @@
 // Large files as the HTTP API spells them. Where there is nothing, a field is null, never absent.
-import type { LfsLock, VerifiedLocks } from '../../lfs/client/lfs-client.ts';
 import type {
   LfsChange,
   LfsFileStatus,
+  LfsLock,
   LfsLockResult,
   LfsProgress,
   LfsReport,
   LfsStatus,
+  VerifiedLocks,
 } from '../../mount/lfs/mount-lfs.ts';
 import type { LfsTask, LfsTaskKind } from '../../mount/lfs/lfs-tasks.ts';
 import { toLfsFailure } from './lfs-failure.ts';
+import { toTransfersJson, type TransfersJson } from './transfers-json.ts';
 
 /** Numbers of a task. */
 export interface LfsNumbersJson {
@@ -60,24 +62,11 @@ export interface LfsFileJson {
 }
 
 /** Large files of a mount. */
-export interface LfsStatusJson {
+export interface LfsStatusJson extends TransfersJson {
   readonly server: string | null;
   readonly server_problem: string | null;
   readonly files: readonly LfsFileJson[];
   readonly hashing: number;
-  readonly transfers: readonly {
-    readonly oid: string;
-    readonly path: string;
-    readonly size: number;
-    readonly bytes: number;
-    readonly readers: number;
-  }[];
-  readonly failures: readonly {
-    readonly oid: string;
-    readonly path: string;
-    readonly reason: string;
-    readonly at_epoch_ms: number;
-  }[];
   readonly active_folders: readonly string[];
 }
 
@@ -161,19 +150,7 @@ export function toStatusJson(status: LfsStatus): LfsStatusJson {
     server_problem: status.serverProblem ?? null,
     files: status.files.map(fileOf),
     hashing: status.hashing,
-    transfers: status.transfers.map(({ oid, path, size, bytes, readers }) => ({
-      oid,
-      path,
-      size,
-      bytes,
-      readers,
-    })),
-    failures: status.failures.map(({ oid, path, reason, atMs }) => ({
-      oid,
-      path,
-      reason,
-      at_epoch_ms: atMs,
-    })),
+    ...toTransfersJson(status),
     active_folders: status.activeFolders,
   };
 }

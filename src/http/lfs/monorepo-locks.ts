@@ -1,8 +1,7 @@
 // /lfs/locks: locks by their path in the monorepo, in the shapes of earlier ScorpioFS. They name no mount, so the path
 // says which one is meant.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { LfsLock } from '../../lfs/client/lfs-client.ts';
-import type { LfsLockResult } from '../../mount/lfs/mount-lfs.ts';
+import type { LfsLock, LfsLockResult } from '../../mount/lfs/mount-lfs.ts';
 import { isServing, type MountRecord } from '../../mount/mount-record.ts';
 import type { MountRegistry } from '../../mount/registry.ts';
 import { RegistryError } from '../../mount/registry-error.ts';

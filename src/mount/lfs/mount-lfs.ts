@@ -2,6 +2,9 @@
 import type { TransferFailure, TransferStatus } from '../../lfs/download/lfs-downloads.ts';
 import type { LfsLock, VerifiedLocks } from '../../lfs/client/lfs-client.ts';
 
+// Those who ask know nothing of what is below.
+export type { LfsLock, TransferFailure, TransferStatus, VerifiedLocks };
+
 /** Files of a mount: paths from its root, UTF-8 text, with or without a slash in front; empty list: all of it. */
 export interface LfsSelection {
   readonly paths: readonly string[];
