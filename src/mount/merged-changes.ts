@@ -5,9 +5,10 @@
 import { constants } from 'node:fs';
 import type { Layer, LayerEntry, Listing } from '../layers/layer.ts';
 import { isFolderMode } from '../layers/tree-table.ts';
+import type { UpperChange, UpperChanges } from '../overlay/upper-changes.ts';
 import { walkUpper, type UpperEntry, type UpperFolder } from '../overlay/upper-walk.ts';
 import type { Stat } from '../util/syscall.ts';
-import { joinPath } from './prefetch/lower-folder.ts';
+import { joinPath, namesOf, resolveLower } from './prefetch/lower-folder.ts';
 
 /** What a mount shows under a path; a folder only where that stands for a submodule. */
 export interface MergedObject {
@@ -38,6 +39,32 @@ export async function* mergedChanges(
 ): AsyncGenerator<MergedChange> {
   const comparison = new Comparison(layer, signal);
   for await (const folder of walkUpper(upperDir, signal)) yield* comparison.folder(folder);
+}
+
+/** What the mount shows under one path; undefined: nothing, or a folder. */
+export async function mergedObject(
+  layer: Layer,
+  upper: UpperChanges,
+  path: string,
+  signal: AbortSignal,
+): Promise<MergedObject | undefined> {
+  const names = namesOf(path);
+  if (names.length === 0) return undefined;
+  let lower: LayerEntry | undefined = layer.root;
+  let hasUpper = true;
+  let object: Stat | undefined;
+  for (const [index, name] of names.entries()) {
+    const change: UpperChange | undefined = hasUpper ? upper.at(names.slice(0, index), name) : undefined;
+    lower = await resolveLower({ layer, upper, signal }, lower, change === undefined ? name : change.lower);
+    if (lower === undefined && change?.object === undefined) return undefined;
+    hasUpper = change?.shows === 'folder';
+    object = change?.object;
+    if (change?.shows === 'content' && lower === undefined) return undefined;
+    const isLast = index === names.length - 1;
+    const mode: number = object?.mode ?? lower?.mode ?? 0;
+    if (isFolderMode(mode) === isLast) return undefined;
+  }
+  return { upper: object, lower };
 }
 
 /** A folder to compare: what shows in it, and what the commit has there. Entries are folders. */

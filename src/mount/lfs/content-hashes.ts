@@ -8,7 +8,9 @@ import type { LfsObject, LfsOid } from '../../lfs/lfs-object.ts';
 import { createPriorityLimiter, type Priority } from '../../util/priority-limiter.ts';
 import { SingleFlight } from '../../util/single-flight.ts';
 import { closeFd, statAt, type Stat } from '../../util/syscall.ts';
-import type { HashRecords } from './hash-records.ts';
+import { join } from 'node:path';
+import type { Logger } from '../../util/logger.ts';
+import { createLineRecords, type LineRecords } from './line-records.ts';
 
 const readAsync = promisify(read);
 
@@ -22,6 +24,10 @@ const MAX_ATTEMPTS = 5;
 const CLOCK_TICK_MS = 30;
 /** Some filesystems keep whole seconds only, or every other one. */
 const WHOLE_SECONDS_MS = 2100;
+
+/** States that are remembered: of so many files that were changed and not committed. */
+const STATES_MAX = 20_000;
+const LINE = /^(\d+\.\d+\.\d+\.-?\d+\.\d+\.-?\d+\.\d+) ([0-9a-f]{64})$/u;
 
 /** What a file holds, and which state of the file that was. */
 export interface HashedContent extends LfsObject {
@@ -59,22 +65,23 @@ export function identityOf({ dev, ino, size, mtime, mtimeNsec, ctime, ctimeNsec 
   return `${dev}.${ino}.${size}.${mtime}.${mtimeNsec}.${ctime}.${ctimeNsec}`;
 }
 
-/** Makes them. */
-export function createContentHashes(records: HashRecords): ContentHashes {
-  return new Hashes(records);
+/** Makes them; what is learned is kept in the file `hashes` of a folder. */
+export function createContentHashes(folder: string, log: Logger): ContentHashes {
+  const what = 'the hashes of changed files';
+  return new Hashes(createLineRecords(join(folder, 'hashes'), { what, line: LINE, most: STATES_MAX, log }));
 }
 
 /** The file is not in the state any more that it was asked about. */
 class ChangedError extends Error {}
 
 class Hashes implements ContentHashes {
-  readonly #records: HashRecords;
+  readonly #records: LineRecords;
   readonly #limiter = createPriorityLimiter(FILES_AT_ONCE);
   readonly #flights = new SingleFlight<string, LfsOid>(
     () => new LfsError('aborted', 'hashing was given up, as it was asked for'),
   );
 
-  constructor(records: HashRecords) {
+  constructor(records: LineRecords) {
     this.#records = records;
   }
 

@@ -1,10 +1,14 @@
 // What the large files of one mount are made of: for whoever puts a mount together.
 import type { Layer } from '../../layers/layer.ts';
+import type { LfsLayer } from '../../layers/lfs-layer.ts';
 import type { AttributeRules } from '../../lfs/attributes/attribute-rules.ts';
+import type { AttributeSource } from '../../lfs/attributes/attribute-source.ts';
 import type { LfsClient } from '../../lfs/client/lfs-client.ts';
 import type { LfsDownloads } from '../../lfs/download/lfs-downloads.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
 import type { Logger } from '../../util/logger.ts';
+import type { LazyObjects } from '../../objects/lazy-objects.ts';
+import type { Snapshot } from '../../upstream/upstream.ts';
 import type { Awaitable } from '../../util/types.ts';
 import type { ActiveFolders } from './active-folders.ts';
 import type { MountLfs } from './mount-lfs.ts';
@@ -21,7 +25,10 @@ export interface LfsClientProvider {
 
 /** Attributes as the mount shows them, with what the user edited in it. */
 export interface MergedAttributes {
-  /** Rules for the files of a folder of the mount: `/`-separated, no leading slash, latin1; `''` for the root. */
+  /**
+   * Rules for the files of a folder of the mount, whether or not it is there: `/`-separated, no leading slash, latin1,
+   * `''` for the root.
+   */
   mergedRules(folder: string, signal?: AbortSignal): Awaitable<AttributeRules>;
 }
 
@@ -41,12 +48,19 @@ export interface MountLfsParts {
   readonly repositoryPath: string;
   /** The lower layer as the repository has it: a pointer is a small file. */
   readonly plain: Layer;
-  /** The lower layer as the mount shows it; entries of `plain` are good for it. */
-  readonly layer: Layer;
+  /** The lower layer as the mount shows it; entries of `plain` are good for it. `plain` itself with `lfs.smudge = off`. */
+  readonly layer: Layer & Partial<Pick<LfsLayer, 'object'>>;
   readonly upperDir: string;
+  /** Where trees and blobs come from, and the state of the repository that the mount shows. */
+  readonly objects: LazyObjects;
+  readonly snapshot: Snapshot;
+  /** Whether every pointer reads as the large file, whatever the attributes say (`lfs.smudge = any-pointer`). */
+  readonly anyPointer: boolean;
   readonly downloads: LfsDownloads;
   readonly server: LfsClientProvider;
   readonly attributes: MergedAttributes;
+  /** Attributes of the lower folders. */
+  readonly lowerAttributes: AttributeSource;
   readonly pointers: PointerStore;
   /** Undefined where the server has no locks. */
   readonly locks: MountLocks | undefined;

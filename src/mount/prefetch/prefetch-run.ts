@@ -8,7 +8,7 @@ import type { SubtreePack } from '../../objects/subtree-pack.ts';
 import { UpperChanges, type UpperChange } from '../../overlay/upper-changes.ts';
 import { UpstreamError } from '../../upstream/upstream-error.ts';
 import type { Snapshot } from '../../upstream/upstream.ts';
-import type { ObjectId } from '../../util/types.ts';
+import type { Awaitable, ObjectId } from '../../util/types.ts';
 import { linkAbort } from '../../util/abort-link.ts';
 import { createPathFilter, type FilterState, type PathFilter } from '../../util/path-filter.ts';
 import { MountError } from '../mount-error.ts';
@@ -30,6 +30,16 @@ const FOLDERS_AT_ONCE = 256;
 /** Folders after which everybody else has a turn. */
 const FOLDERS_A_TURN = 16;
 
+/** A file that a prefetch meets, which the lower layer has. */
+export interface FoundFile {
+  /** Path in the mount, latin1. */
+  readonly path: string;
+  /** Of the lower layer, with its path there. */
+  readonly entry: LayerEntry;
+  /** Bytes, where that is known. */
+  readonly size: number | undefined;
+}
+
 /** What is prefetched from, and for. */
 export interface PrefetchParts {
   readonly snapshot: Snapshot;
@@ -38,7 +48,12 @@ export interface PrefetchParts {
   readonly upperDir: string;
   /** Told once when a pack was wanted and did not come. */
   readonly onWarning: (message: string) => void;
+  /** Asked with the path of each lower folder; what it returns says which of the files there are wanted. Default: all. */
+  readonly choose?: (folder: string) => Awaitable<(file: FoundFile) => boolean>;
 }
+
+type Choice = (file: FoundFile) => boolean;
+const ALL: Choice = () => true;
 
 /** A folder that is to be looked into. */
 interface Waiting extends LowerFolder {
@@ -199,9 +214,10 @@ class PrefetchRun {
     const changes = hasUpper ? this.#view.upper.in(namesOf(folder.path)) : undefined;
     const table = lower === undefined || lower.isSubmodule === true ? undefined : await this.#table(folder);
     const length = table?.length ?? 0;
+    const choice = length === 0 ? ALL : await this.#choose(lower?.path ?? '');
     for (let index = 0; index < length; index++) {
       const name = (table as TreeTable).name(index);
-      if (changes?.has(name) !== true) this.#found(folder, table as TreeTable, index, name);
+      if (changes?.has(name) !== true) this.#found(folder, table as TreeTable, index, name, choice);
     }
     for (const [name, change] of changes ?? []) await this.#changed(folder, name, change);
     this.#tally.changed();
@@ -226,16 +242,19 @@ class PrefetchRun {
   }
 
   /** An entry of the lower layer that nothing of the upper one concerns. */
-  #found(folder: Waiting, table: TreeTable, index: number, name: string): void {
+  #found(folder: Waiting, table: TreeTable, index: number, name: string, choice: Choice): void {
     const path = joinPath(folder.path, name);
-    if (table.isBlob(index)) {
-      if (this.#filter.wantsFile(folder.filter, name)) this.#want(table.id(index), path, table.size(index));
-      return;
-    }
     if (table.isSubmodule(index)) return;
+    const isBlob = table.isBlob(index);
+    if (isBlob && !this.#filter.wantsFile(folder.filter, name)) return;
     const lowerPath = joinPath(folder.lower?.path ?? '', name);
     const lower = { name, mode: table.mode(index), id: table.id(index), path: lowerPath };
-    this.#enter(folder, name, { path, lower, hasUpper: false });
+    if (isBlob) this.#want({ path, entry: lower, size: table.size(index) }, choice);
+    else this.#enter(folder, name, { path, lower, hasUpper: false });
+  }
+
+  async #choose(folder: string): Promise<Choice> {
+    return (await this.#parts.choose?.(folder)) ?? ALL;
   }
 
   /** Something that the upper layer has: what is hidden needs no fetch, and what was moved here does. */
@@ -247,7 +266,8 @@ class PrefetchRun {
       const isFolder = lower !== undefined && isFolderMode(lower.mode);
       this.#enter(folder, name, { path, lower: isFolder ? lower : undefined, hasUpper: true });
     } else if (lower !== undefined && this.#filter.wantsFile(folder.filter, name)) {
-      this.#want(lower.id, path, undefined);
+      const choice = await this.#choose(lower.path.slice(0, Math.max(0, lower.path.lastIndexOf('/'))));
+      this.#want({ path, entry: lower, size: this.#parts.layer.knownSize(lower) }, choice);
     }
   }
 
@@ -257,7 +277,10 @@ class PrefetchRun {
     if (filter !== undefined) this.#waiting.push({ ...folder, depth: parent.depth - 1, filter });
   }
 
-  #want(id: ObjectId, path: string, size: number | undefined): void {
+  #want(file: FoundFile, choice: Choice): void {
+    if (!choice(file)) return;
+    const { path, size } = file;
+    const { id } = file.entry;
     this.#tally.files++;
     if (this.#parts.objects.hasBlob(id)) {
       this.#tally.present++;

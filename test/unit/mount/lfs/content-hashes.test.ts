@@ -20,7 +20,6 @@ import { join } from 'node:path';
 import { setImmediate as immediate } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type ContentHashes, createContentHashes } from '../../../../src/mount/lfs/content-hashes.ts';
-import { createHashRecords } from '../../../../src/mount/lfs/hash-records.ts';
 import { createLogger } from '../../../../src/util/logger.ts';
 import { statIfPresent } from '../../../../src/util/syscall.ts';
 import { createRandom, randomBytes } from '../../../support/random.ts';
@@ -46,7 +45,7 @@ afterEach(async () => {
 
 function create(): ContentHashes {
   const log = createLogger('warn', (line) => void warnings.push(line));
-  return createContentHashes(createHashRecords(join(folder, 'state', 'hashes'), log));
+  return createContentHashes(join(folder, 'state'), log);
 }
 
 const open = (): number => {

@@ -1,30 +1,38 @@
-// What was hashed, on disk: lines of a state of a file and its hash. All of it can be learned again.
+// Small facts on disk, as lines of a key and a value. All of it can be learned again.
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { LfsOid } from '../../lfs/lfs-object.ts';
 import { atomicWrite } from '../../util/atomic-write.ts';
 import type { Logger } from '../../util/logger.ts';
 import { LruCache } from '../../util/lru.ts';
 
-/** States that are remembered: of so many files that were changed and not committed. */
-const RECORDS_MAX = 20_000;
 /** Lines are collected for so long, in milliseconds. */
 const WRITE_DELAY_MS = 500;
-const LINE = /^(\d+\.\d+\.\d+\.-?\d+\.\d+\.-?\d+\.\d+) ([0-9a-f]{64})$/u;
 
-/** Hashes by the state of a file (see identityOf). */
-export interface HashRecords {
+/** Facts by key; what was used longest ago is forgotten first. */
+export interface LineRecords {
   /** Reads the file when it is first called. What cannot be read is as if it was never known. */
   ready(): Promise<void>;
-  get(identity: string): LfsOid | undefined;
-  /** Written soon. */
-  set(identity: string, oid: LfsOid): void;
+  get(key: string): string | undefined;
+  /** Written soon. Neither key nor value has white space. */
+  set(key: string, value: string): void;
   close(): Promise<void>;
 }
 
+/** What they are. */
+export interface LineRecordsOptions {
+  /** For messages: `the hashes of changed files`. */
+  readonly what: string;
+  /** A whole line, with groups for key and value; others are left out. */
+  readonly line: RegExp;
+  /** How many are kept. */
+  readonly most: number;
+  readonly log: Logger;
+}
+
 /** Keeps them in a file, whose folder is made when it is needed. */
-export function createHashRecords(file: string, log: Logger): HashRecords {
-  const records = new LruCache<string, LfsOid>(RECORDS_MAX);
+export function createLineRecords(file: string, options: LineRecordsOptions): LineRecords {
+  const { what, line: pattern, most, log } = options;
+  const records = new LruCache<string, string>(most);
   const unwritten: string[] = [];
   let lines = 0;
   let loading: Promise<void> | undefined;
@@ -37,14 +45,14 @@ export function createHashRecords(file: string, log: Logger): HashRecords {
       text = await readFile(file, 'latin1');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-        log.warn('the hashes of changed files cannot be read: they are computed again', { file, error });
+        log.warn(`${what} cannot be read: they have to be learned again`, { file, error });
       }
       return;
     }
     for (const line of text.split('\n')) {
-      const [, identity, oid] = LINE.exec(line) ?? [];
+      const [, key, value] = pattern.exec(line) ?? [];
       lines++;
-      if (identity !== undefined && oid !== undefined) records.set(identity, oid);
+      if (key !== undefined && value !== undefined) records.set(key, value);
     }
     // What a killed process left of its last line must not become a part of the next one.
     if (text !== '' && !text.endsWith('\n')) unwritten.unshift('');
@@ -54,8 +62,8 @@ export function createHashRecords(file: string, log: Logger): HashRecords {
     const added = unwritten.splice(0);
     lines += added.length;
     try {
-      if (lines > 2 * RECORDS_MAX) {
-        const kept = records.entries().map(([identity, oid]) => `${identity} ${oid}\n`);
+      if (lines > 2 * most) {
+        const kept = records.entries().map(([key, value]) => `${key} ${value}\n`);
         await atomicWrite(file, kept.join(''), { mode: 0o600, durable: false });
         lines = kept.length;
         return;
@@ -63,10 +71,7 @@ export function createHashRecords(file: string, log: Logger): HashRecords {
       await mkdir(dirname(file), { recursive: true });
       await appendFile(file, added.map((line) => `${line}\n`).join(''), { mode: 0o600 });
     } catch (error) {
-      log.warn('the hashes of changed files cannot be kept: they are computed again after a restart', {
-        file,
-        error,
-      });
+      log.warn(`${what} cannot be kept: they have to be learned again after a restart`, { file, error });
     }
   };
 
@@ -79,10 +84,10 @@ export function createHashRecords(file: string, log: Logger): HashRecords {
 
   return {
     ready: () => (loading ??= load()),
-    get: (identity) => records.get(identity),
-    set(identity, oid) {
-      records.set(identity, oid);
-      unwritten.push(`${identity} ${oid}`);
+    get: (key) => records.get(key),
+    set(key, value) {
+      records.set(key, value);
+      unwritten.push(`${key} ${value}`);
       timer ??= setTimeout(() => void flush(), WRITE_DELAY_MS).unref();
     },
     close: flush,
