@@ -23,8 +23,8 @@ export async function readStoreStatus(config: Config): Promise<StoreStatus | und
 }
 
 /** Bytes of disk that the store takes. */
-export function usedBytes({ blobBytes, metadataBytes }: StoreStatus): number {
-  return blobBytes + metadataBytes;
+export function usedBytes({ blobBytes, largeFileBytes, metadataBytes }: StoreStatus): number {
+  return blobBytes + largeFileBytes + metadataBytes;
 }
 
 /** `3.2 GB used of at most 20 GB; 80 GB of 252 GB free on the disk, 12 GB are left free`. */
@@ -45,6 +45,8 @@ export function storeFields(
     path: config.storePath,
     blobs: status.blobs,
     blob_bytes: status.blobBytes,
+    large_files: status.largeFiles,
+    large_file_bytes: status.largeFileBytes,
     metadata_bytes: status.metadataBytes,
     used_bytes: usedBytes(status),
     protected_blobs: status.protectedBlobs,

@@ -1,12 +1,13 @@
 // Removes what was not used for longest: in small steps in the background, or at once when the disk is full.
-import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, rmSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type FileLock, tryLockFolder } from '../util/file-lock.ts';
 import type { ObjectId } from '../util/types.ts';
 import { footprint } from './disk-budget.ts';
-import { evictBlob } from './evict-blob.ts';
+import { type Eviction, evictBlob } from './evict-blob.ts';
 import { STORE_FOLDERS } from './recount.ts';
+import { isArrivingId, storedFilePath } from './stored-file.ts';
 import type { UsageDb, UsedBlob } from './usage-db.ts';
 import type { UsageNotes } from './usage-notes.ts';
 
@@ -110,7 +111,7 @@ export class Evictor {
     let bytes = 0;
     for (const blob of oldest) {
       if (bytes >= wanted) break;
-      const outcome = evictBlob(this.#pathOf(blob.id));
+      const outcome = this.#evict(blob.id);
       (outcome === 'kept' ? kept : gone).push(blob.id);
       if (outcome !== 'removed') continue;
       blobs++;
@@ -127,12 +128,13 @@ export class Evictor {
     let freed = 0;
     const first = Math.floor(Math.random() * STORE_FOLDERS);
     for (let nth = 0; nth < STORE_FOLDERS && freed < UNNOTED_BYTES; nth++) {
-      const folder = join(
-        this.#directory,
-        'objects',
-        ((first + nth) % STORE_FOLDERS).toString(16).padStart(2, '0'),
-      );
-      for (const { path, size } of filesByAge(folder)) {
+      const name = ((first + nth) % STORE_FOLDERS).toString(16).padStart(2, '0');
+      const large = join(this.#directory, 'lfs', 'objects', name);
+      const folders = [
+        join(this.#directory, 'objects', name),
+        ...namesIn(large).map((second) => join(large, second)),
+      ];
+      for (const { path, size } of folders.flatMap(filesByAge)) {
         if (freed >= UNNOTED_BYTES) break;
         if (evictBlob(path) === 'removed') freed += footprint(size);
       }
@@ -149,8 +151,20 @@ export class Evictor {
     }
   }
 
-  #pathOf(id: ObjectId): string {
-    return `${this.#directory}/objects/${id.slice(0, 2)}/${id.slice(2)}`;
+  #evict(id: ObjectId): Eviction {
+    const path = storedFilePath(this.#directory, id);
+    const outcome = evictBlob(path);
+    // What tells which parts of it are there means nothing without it.
+    if (isArrivingId(id) && outcome !== 'kept') rmSync(dirname(path), { recursive: true, force: true });
+    return outcome;
+  }
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

@@ -13,6 +13,7 @@ import { MetadataDb } from './metadata-db.ts';
 import { ProtectedBlobs } from './protected-blobs.ts';
 import { toStoreError } from './store-error.ts';
 import { type StoreStatus, StoreUsage } from './store-usage.ts';
+import { arrivingId, storedFilePath } from './stored-file.ts';
 import { removeLeftovers, temporaryName } from '../util/temporary-files.ts';
 
 const BUSY_TIMEOUT_MS = 2000;
@@ -26,6 +27,20 @@ export interface ObjectStoreOptions {
   readonly busyTimeoutMs?: number;
   /** How much disk it may take. Default: no limit. */
   readonly budget?: DiskBudget;
+}
+
+/** The bookkeeping of large files, which others keep in the store's folder `lfs`: they count against its limit. */
+export interface LargeFileUsage {
+  /** A complete one was stored that takes so many bytes; what was noted of its arrival is no more. */
+  stored(oid: string, bytes: number): void;
+  /** A complete one was opened. */
+  used(oid: string): void;
+  /** So many bytes of it have arrived by now; 0: they were thrown away. */
+  arrived(oid: string, bytes: number): void;
+  /** Complete ones were removed. */
+  removed(oids: readonly string[]): void;
+  /** The disk is full: removes something. Whether it is worth another attempt. */
+  makeRoom(): boolean;
 }
 
 /**
@@ -65,7 +80,11 @@ export interface ObjectStore extends AsyncDisposable {
   makeRoom(): boolean;
   /** Bytes that may be fetched ahead of need; 0 when that would displace what is in use. */
   prefetchRoom(): number;
-  /** Keeps a stored blob from being removed: it exists nowhere else. False when it is not stored. Survives a crash. */
+  readonly largeFiles: LargeFileUsage;
+  /**
+   * Keeps a stored blob, or large file, from being removed: it exists nowhere else. False when it is not stored.
+   * Survives a crash.
+   */
   protectBlob(id: ObjectId): boolean;
   /** Ends the protection. */
   releaseBlob(id: ObjectId): void;
@@ -179,7 +198,17 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     keepWithinBudget: () => usage.watch(),
     makeRoom,
     prefetchRoom: () => usage.prefetchRoom(),
-    protectBlob: (id) => guarded.protect(id, blobs.pathOf(id)),
+    largeFiles: {
+      stored(oid, bytes) {
+        usage.arrived(arrivingId(oid), 0);
+        usage.added(oid, bytes);
+      },
+      used: (oid) => usage.touch(oid),
+      arrived: (oid, bytes) => usage.arrived(arrivingId(oid), bytes),
+      removed: (oids) => oids.forEach((oid) => usage.removed(oid)),
+      makeRoom,
+    },
+    protectBlob: (id) => guarded.protect(id, storedFilePath(directory, id)),
     releaseBlob: (id) => guarded.release(id),
     status: () => usage.status(),
     prune: (target) => usage.prune(target),

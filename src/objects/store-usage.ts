@@ -56,9 +56,12 @@ export interface StoreStatus {
   /** Blobs, and what they take. */
   readonly blobs: number;
   readonly blobBytes: number;
+  /** Large files, complete or arriving, and what they take. */
+  readonly largeFiles: number;
+  readonly largeFileBytes: number;
   /** What the databases take. */
   readonly metadataBytes: number;
-  /** Blobs that must not be removed. */
+  /** Blobs and large files that must not be removed. */
   readonly protectedBlobs: number;
   /** Infinity: no limit. */
   readonly limitBytes: number;
@@ -119,6 +122,18 @@ export class StoreUsage {
     if (this.#poll !== undefined && this.#uncheckedBytes >= CHECK_BYTES) this.#check();
   }
 
+  /** So many bytes have arrived of a file that is not complete; 0: it is gone. */
+  arrived(id: ObjectId, size: number): void {
+    if (size === 0) return this.#notes.removed(id);
+    this.#uncheckedBytes += this.#notes.grown(id, footprint(size));
+    if (this.#poll !== undefined && this.#uncheckedBytes >= CHECK_BYTES) this.#check();
+  }
+
+  /** A file was removed. */
+  removed(id: ObjectId): void {
+    this.#notes.removed(id);
+  }
+
   /** A write found the disk full: removes some blobs now. Whether it is worth another attempt. */
   makeRoom(): boolean {
     return this.#evictor.makeRoom();
@@ -144,8 +159,10 @@ export class StoreUsage {
     const disk = readDiskSpace(directory);
     const { limit, keepFree } = resolveBudget(budget, disk);
     return {
-      blobs: this.#db.state('blobs'),
-      blobBytes: this.#db.state('bytes'),
+      blobs: this.#db.state('blobs') - this.#db.state('large_files'),
+      blobBytes: this.#db.state('bytes') - this.#db.state('large_bytes'),
+      largeFiles: this.#db.state('large_files'),
+      largeFileBytes: this.#db.state('large_bytes'),
       metadataBytes: this.#metadataBytes(),
       protectedBlobs: countFiles(join(directory, 'protected')),
       limitBytes: limit,
@@ -163,7 +180,7 @@ export class StoreUsage {
   async prune(target: number): Promise<Removed> {
     const { signal } = this.#closing;
     await this.#recount(0, signal);
-    const bytes = this.#blobBytes() + this.#metadataBytes() - target;
+    const bytes = this.#fileBytes() + this.#metadataBytes() - target;
     if (bytes <= 0) return { blobs: 0, bytes: 0 };
     return this.#evictor.evict({ bytes, unusedSince: Number.POSITIVE_INFINITY, signal, mayWait: true });
   }
@@ -178,7 +195,7 @@ export class StoreUsage {
     this.#db.close();
   }
 
-  #blobBytes(): number {
+  #fileBytes(): number {
     return this.#db.state('bytes') + this.#notes.unwrittenBytes;
   }
 
@@ -188,7 +205,7 @@ export class StoreUsage {
    */
   #countedBytes(disk: DiskSpace): number {
     const { limit } = resolveBudget(this.#options.budget, disk);
-    return this.#blobBytes() + Math.min(this.#metadataBytes(), limit * METADATA_SHARE);
+    return this.#fileBytes() + Math.min(this.#metadataBytes(), limit * METADATA_SHARE);
   }
 
   #excess(): { readonly bytes: number; readonly isOverLimit: boolean } {
@@ -228,11 +245,11 @@ export class StoreUsage {
   /** Counts folder by folder; a later run goes on where this one ended. */
   async #recount(pauseMs: number, signal: AbortSignal): Promise<void> {
     this.#notes.flush();
-    const objects = join(this.#options.directory, 'objects');
+    const { directory } = this.#options;
     const first = pauseMs === 0 ? 0 : this.#db.state('count_next');
     for (let prefix = first; prefix < STORE_FOLDERS; prefix++) {
       if (signal.aborted) return;
-      await recountFolder(objects, prefix, this.#db, signal);
+      await recountFolder(directory, prefix, this.#db, signal);
       if (pauseMs === 0) continue;
       this.#db.setState('count_next', prefix + 1);
       await delay(pauseMs, undefined, { signal, ref: false }).catch(() => undefined);

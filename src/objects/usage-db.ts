@@ -1,4 +1,4 @@
-// What blobs the store holds, how much disk they take and when each was last used: usage.db, an SQLite file.
+// What files the store holds, how much disk they take and when each was last used: usage.db, an SQLite file.
 import { renameSync, rmSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import type { ObjectId } from '../util/types.ts';
@@ -6,7 +6,10 @@ import { enterWalMode } from './metadata-schema.ts';
 import { codeOf, isDiskFull } from '../util/disk-full.ts';
 import { toStoreError } from './store-error.ts';
 
-/** The schema, `PRAGMA user_version` 1. Triggers keep the totals: they are right whatever a crash cuts off. */
+/**
+ * The schema, `PRAGMA user_version` 1. Triggers keep the totals: they are right whatever a crash cuts off. Ids are those
+ * of stored-file.ts.
+ */
 const SCHEMA = `
   CREATE TABLE blobs (id BLOB PRIMARY KEY NOT NULL, bytes INTEGER NOT NULL, used INTEGER NOT NULL) WITHOUT ROWID;
   CREATE INDEX blobs_by_use ON blobs (used, bytes);
@@ -24,7 +27,22 @@ const SCHEMA = `
     UPDATE state SET value = value + NEW.bytes - OLD.bytes WHERE name = 'bytes';
   END;
 `;
-const SCHEMA_VERSION = 1;
+/** Version 2: totals of large files, whose ids are longer than those of blobs. An older program goes on with it. */
+const LARGE_FILES_SCHEMA = `
+  INSERT OR IGNORE INTO state VALUES ('large_bytes', 0), ('large_files', 0);
+  CREATE TRIGGER large_added AFTER INSERT ON blobs WHEN length(NEW.id) > 20 BEGIN
+    UPDATE state SET value = value + 1 WHERE name = 'large_files';
+    UPDATE state SET value = value + NEW.bytes WHERE name = 'large_bytes';
+  END;
+  CREATE TRIGGER large_removed AFTER DELETE ON blobs WHEN length(OLD.id) > 20 BEGIN
+    UPDATE state SET value = value - 1 WHERE name = 'large_files';
+    UPDATE state SET value = value - OLD.bytes WHERE name = 'large_bytes';
+  END;
+  CREATE TRIGGER large_resized AFTER UPDATE OF bytes ON blobs WHEN length(OLD.id) > 20 BEGIN
+    UPDATE state SET value = value + NEW.bytes - OLD.bytes WHERE name = 'large_bytes';
+  END;
+`;
+const SCHEMA_VERSION = 2;
 /** How long a file that could not be opened is left alone. */
 const REOPEN_AFTER_MS = 10_000;
 
@@ -37,10 +55,12 @@ export interface UsedBlob {
   readonly used: number;
 }
 
-/** What is to be noted of one blob. Without `bytes`: it was used, and nothing is noted of one that is unknown. */
+/** What is to be noted of one file. Without `bytes`: it was used, and nothing is noted of one that is unknown. */
 export interface Usage {
   readonly bytes?: number;
   readonly used: number;
+  /** It is not there any more. */
+  readonly isGone?: boolean;
 }
 
 interface Row {
@@ -55,6 +75,7 @@ interface Session {
   readonly touch: Database.Statement<[number, Buffer, number]>;
   readonly remove: Database.Statement<[Buffer]>;
   readonly oldest: Database.Statement<[number, number], Row>;
+  readonly find: Database.Statement<[Buffer], Row>;
   readonly range: Database.Statement<[Buffer, Buffer], Buffer>;
   readonly getState: Database.Statement<[string], number>;
   readonly setState: Database.Statement<[string, number]>;
@@ -65,12 +86,13 @@ function openSession(path: string, timeoutMs: number): Session {
   try {
     enterWalMode(db, timeoutMs);
     db.pragma('synchronous = NORMAL');
-    const version = (): unknown => db.pragma('user_version', { simple: true });
-    if (version() === 0) {
+    const version = (): number => Number(db.pragma('user_version', { simple: true }));
+    if (version() < SCHEMA_VERSION) {
       db.transaction(() => {
         // Another process may have been faster.
-        if (version() !== 0) return;
-        db.exec(SCHEMA);
+        if (version() === 0) db.exec(SCHEMA);
+        if (version() >= SCHEMA_VERSION) return;
+        db.exec(LARGE_FILES_SCHEMA);
         db.pragma(`user_version = ${SCHEMA_VERSION}`);
       }).immediate();
     }
@@ -82,6 +104,7 @@ function openSession(path: string, timeoutMs: number): Session {
       touch: db.prepare('UPDATE blobs SET used = ? WHERE id = ? AND used < ?'),
       remove: db.prepare('DELETE FROM blobs WHERE id = ?'),
       oldest: db.prepare('SELECT id, bytes, used FROM blobs WHERE used <= ? ORDER BY used LIMIT ?'),
+      find: db.prepare('SELECT id, bytes, used FROM blobs WHERE id = ?'),
       range: db.prepare<[Buffer, Buffer], Buffer>('SELECT id FROM blobs WHERE id >= ? AND id < ?').pluck(),
       getState: db.prepare<[string], number>('SELECT value FROM state WHERE name = ?').pluck(),
       setState: db.prepare(
@@ -128,11 +151,12 @@ export class UsageDb {
   /** Notes usages in one transaction; false when that failed. */
   note(usages: Iterable<readonly [ObjectId, Usage]>): boolean {
     return (
-      this.#use(({ db, add, touch }) => {
+      this.#use(({ db, add, touch, remove }) => {
         db.transaction(() => {
-          for (const [id, { bytes, used }] of usages) {
+          for (const [id, { bytes, used, isGone }] of usages) {
             const key = Buffer.from(id, 'hex');
-            if (bytes === undefined) touch.run(used, key, used);
+            if (isGone === true) remove.run(key);
+            else if (bytes === undefined) touch.run(used, key, used);
             else add.run(key, bytes, used);
           }
         }).immediate();
@@ -160,7 +184,13 @@ export class UsageDb {
     return rows.map(({ id, bytes, used }) => ({ id: id.toString('hex'), bytes, used }));
   }
 
-  /** Ids of the known blobs whose first byte is `prefix`. */
+  /** What is known of one. */
+  find(id: ObjectId): UsedBlob | undefined {
+    const row = this.#use(({ find }) => find.get(Buffer.from(id, 'hex')));
+    return row === undefined ? undefined : { id, bytes: row.bytes, used: row.used };
+  }
+
+  /** Ids of the known files whose first byte is `prefix`. */
   withPrefix(prefix: number): Set<ObjectId> {
     const from = Buffer.from([prefix]);
     // Longer than any id, where no next prefix exists.
@@ -168,7 +198,10 @@ export class UsageDb {
     return new Set((this.#use(({ range }) => range.all(from, to)) ?? []).map((id) => id.toString('hex')));
   }
 
-  /** A number that was kept: `bytes` and `blobs` are the totals. 0 when it was never set. */
+  /**
+   * A number that was kept: `bytes` and `blobs` are the totals, `large_bytes` and `large_files` those of large files
+   * alone. 0 when it was never set.
+   */
   state(name: string): number {
     return this.#use(({ getState }) => getState.get(name)) ?? 0;
   }

@@ -14,10 +14,17 @@ const UNWRITTEN_BLOBS = 100_000;
 /** About five milliseconds of this thread. */
 const ROWS_PER_TRANSACTION = 128;
 
+interface Note extends Usage {
+  /** By how much the total changes when it is written. */
+  readonly growth: number;
+}
+
 /** The notes of one process. */
 export class UsageNotes {
   readonly #db: UsageDb;
-  readonly #unwritten = new Map<ObjectId, Usage>();
+  readonly #unwritten = new Map<ObjectId, Note>();
+  /** What files that grow were last noted to take. */
+  readonly #growing = new Map<ObjectId, number>();
   /** Noted since the interval began. */
   readonly #touched = new Set<ObjectId>();
   #touchedSinceMs = 0;
@@ -51,18 +58,34 @@ export class UsageNotes {
     }
     this.#touched.add(id);
     // One that was just stored is being noted as used now.
-    if (!this.#unwritten.has(id)) this.#note(id, { used: now });
+    if (!this.#unwritten.has(id)) this.#note(id, { used: now, growth: 0 });
   }
 
   /** A blob was stored that takes so many bytes of disk. */
   added(id: ObjectId, bytes: number): void {
-    if (!this.#isMarked) {
-      // Where this is found at the next start, notes were lost with a process.
-      this.#isMarked = true;
-      this.#db.setState('open', 1);
-    }
+    this.#mark();
     this.#touched.add(id);
-    this.#note(id, { bytes, used: Date.now() });
+    this.#note(id, { bytes, used: Date.now(), growth: bytes });
+  }
+
+  /** A file that grows takes so many bytes of disk by now. Returns by how much that is more than before. */
+  grown(id: ObjectId, bytes: number): number {
+    this.#mark();
+    const before = this.#growing.get(id) ?? this.#db.find(id)?.bytes ?? 0;
+    this.#growing.set(id, bytes);
+    const pending = this.#unwritten.get(id)?.growth ?? 0;
+    this.#note(id, { bytes, used: Date.now(), growth: pending + bytes - before });
+    return bytes - before;
+  }
+
+  /** A file is not there any more. */
+  removed(id: ObjectId): void {
+    const known = this.#growing.get(id) ?? this.#db.find(id)?.bytes;
+    this.#growing.delete(id);
+    this.#touched.delete(id);
+    const pending = this.#unwritten.get(id)?.growth ?? 0;
+    if (known === undefined && pending === 0) return;
+    this.#note(id, { used: Date.now(), isGone: true, growth: -(this.#db.find(id)?.bytes ?? 0) });
   }
 
   /** Writes everything now; what cannot be written stays. */
@@ -79,10 +102,17 @@ export class UsageNotes {
     if (this.#isMarked && this.#unwritten.size === 0) this.#db.setState('open', 0);
   }
 
-  #note(id: ObjectId, usage: Usage): void {
+  #mark(): void {
+    if (this.#isMarked) return;
+    // Where this is found at the next start, notes were lost with a process.
+    this.#isMarked = true;
+    this.#db.setState('open', 1);
+  }
+
+  #note(id: ObjectId, note: Note): void {
     if (this.#isClosed || this.#unwritten.size >= UNWRITTEN_BLOBS) return;
-    this.#unwrittenBytes += (usage.bytes ?? 0) - (this.#unwritten.get(id)?.bytes ?? 0);
-    this.#unwritten.set(id, usage);
+    this.#unwrittenBytes += note.growth - (this.#unwritten.get(id)?.growth ?? 0);
+    this.#unwritten.set(id, note);
     this.#schedule();
   }
 
@@ -104,15 +134,15 @@ export class UsageNotes {
   /** Writes a batch; whether there may be more to write. */
   #writeSome(): boolean {
     if (this.#unwritten.size === 0) return false;
-    const batch: [ObjectId, Usage][] = [];
+    const batch: [ObjectId, Note][] = [];
     for (const entry of this.#unwritten) {
       batch.push(entry);
       if (batch.length === ROWS_PER_TRANSACTION) break;
     }
     if (!this.#db.note(batch)) return false;
-    for (const [id, { bytes = 0 }] of batch) {
+    for (const [id, { growth }] of batch) {
       this.#unwritten.delete(id);
-      this.#unwrittenBytes -= bytes;
+      this.#unwrittenBytes -= growth;
     }
     return true;
   }

@@ -21,6 +21,7 @@ export async function runStoreStatus(globals: GlobalOptions, options: { json?: b
   const guarded = status.protectedBlobs === 0 ? '' : `, ${status.protectedBlobs} of them protected`;
   print(`store     ${config.storePath}`);
   print(`files     ${status.blobs}, ${formatByteSize(status.blobBytes)}${guarded}`);
+  print(`large     ${status.largeFiles}, ${formatByteSize(status.largeFileBytes)}`);
   print(`metadata  ${formatByteSize(status.metadataBytes)}`);
   print(`room      ${describeRoom(status)}`);
   return ExitCode.ok;
