@@ -98,7 +98,9 @@ export function createLfsApi(
         if (answer.status < 400) credentials.accepted(asked.url, own);
         return answer;
       }
-      if (attempt > 1 || !(await credentials.refused(asked.url, own))) return answer;
+      // Told in any case: a password that a helper gave may be the wrong one.
+      const isWorthMore = await credentials.refused(asked.url, own);
+      if (attempt > 1 || !isWorthMore) return answer;
       answer.body.destroy();
     }
   }

@@ -58,8 +58,8 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what
   if (signal === undefined) return promise;
   return new Promise<T>((resolve, reject) => {
     const giveUp = (): void => reject(abortedError(signal, what));
-    if (signal.aborted) return giveUp();
-    signal.addEventListener('abort', giveUp, { once: true });
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
   });
 }
