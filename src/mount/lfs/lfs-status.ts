@@ -7,7 +7,7 @@ import type { LargeChange, LargeChanges } from './large-changes.ts';
 import { EMPTY_OID, type MountContent, shown } from './mount-content.ts';
 import type { LfsChange, LfsFileStatus, LfsSelection } from './mount-lfs.ts';
 import type { MountLfsParts } from './mount-lfs-parts.ts';
-import { isSelected, selectedPaths } from './selection.ts';
+import { createSelection, selectedPaths } from './selection.ts';
 import type { UploadedObjects } from './uploaded-objects.ts';
 
 /** Files that are hashed at once. */
@@ -35,7 +35,7 @@ export async function listChangedFiles(
   wishes: StatusWishes,
   signal: AbortSignal,
 ): Promise<readonly LfsFileStatus[]> {
-  const selected = selectedPaths(selection);
+  const isSelected = createSelection(selectedPaths(selection));
   await parts.uploaded.ready();
   const all = await parts.changes.collect(signal);
   const objects = new Map<LargeChange, LfsObject>();
@@ -46,7 +46,7 @@ export async function listChangedFiles(
   const shownOnes = all.filter(
     ({ path, content }) =>
       !(content === undefined && sources.has(path)) &&
-      (isSelected(path, selected) || isSelected(renames.get(path) ?? path, selected)),
+      (isSelected(path) || isSelected(renames.get(path) ?? path)),
   );
   const client = wishes.askServer ? await parts.server.client(signal) : undefined;
   if (client !== undefined) await askAbout(parts, client, shownOnes, known, signal);

@@ -11,7 +11,7 @@ import { EMPTY_OID, type MountContent, shown } from './mount-content.ts';
 import type { LfsReport, LfsRun, LfsSelection } from './mount-lfs.ts';
 import type { MountLfsParts } from './mount-lfs-parts.ts';
 import { RunTally, throwIfEnded } from './run-tally.ts';
-import { isSelected, selectedPaths } from './selection.ts';
+import { createSelection, selectedPaths } from './selection.ts';
 import { toMountError } from './to-mount-error.ts';
 import type { UploadedObjects } from './uploaded-objects.ts';
 
@@ -69,10 +69,10 @@ class PushRun {
   async run(selection: LfsSelection): Promise<LfsReport> {
     const { changes, uploaded, server } = this.#parts;
     const tally = this.#tally;
-    const selected = selectedPaths(selection);
+    const isSelected = createSelection(selectedPaths(selection));
     await uploaded.ready();
     const all = await changes.collect(this.#signal);
-    const wanted = all.filter((change) => isSelected(change.path, selected) && isToPush(change));
+    const wanted = all.filter((change) => isSelected(change.path) && isToPush(change));
     tally.files = wanted.length;
     for (const change of wanted) this.#warnOfLock(change);
     const client = wanted.length === 0 ? undefined : await server.client(this.#signal);

@@ -11,17 +11,25 @@ export function selectedPaths({ paths }: LfsSelection): readonly string[] {
       throw new MountError('invalid', `${path}: name paths from the root of the mount`);
     return Buffer.from(names.join('/')).toString('latin1');
   });
-  // One inside another is meant by that already.
-  return [...new Set(selected)].filter(
-    (path) => !selected.some((other) => other !== path && isBelow(path, other)),
-  );
+  // One inside another is meant by that already. There may be very many: not each is compared with each.
+  const all = new Set(selected);
+  return [...all].filter((path) => path === '' || !hasFolderIn(parentOf(path), all));
 }
 
-/** Whether a path is one of the selected ones, or inside one. */
-export function isSelected(path: string, selected: readonly string[]): boolean {
-  return selected.some((folder) => isBelow(path, folder));
+/** A test for being one of the selected paths, or inside one. */
+export function createSelection(selected: readonly string[]): (path: string) => boolean {
+  const all = new Set(selected);
+  return (path) => hasFolderIn(path, all);
 }
 
-function isBelow(path: string, folder: string): boolean {
-  return folder === '' || path === folder || path.startsWith(`${folder}/`);
+/** Whether a path, or a folder above it, is in a set. */
+function hasFolderIn(path: string, folders: ReadonlySet<string>): boolean {
+  for (let at = path; at !== ''; at = parentOf(at)) {
+    if (folders.has(at)) return true;
+  }
+  return folders.has('');
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf('/')));
 }
