@@ -42,7 +42,7 @@ export function setattr(
   if (copyUp !== undefined) need(copyUp);
   if (changes.size !== undefined) truncate(core, handles, inode, changes.size, changes, ctx);
   copyUpMetadata(core, inode, ctx);
-  if (inode.isMetacopy) alignHole(core, inode);
+  alignHole(core, inode);
   const { dirfd, name } = core.upper.place(inode);
   const { uid, gid, mode, atime, mtime } = changes;
   // The owner first: changing it takes set-id bits away.

@@ -302,7 +302,7 @@ export class Contents {
     if (told === size) return;
     closeOpened(opened);
     if (layer.knownSize(lower) !== size) layer.correctSize(lower, size);
-    if (inode.isMetacopy) alignHole(this.#core, inode, size);
+    alignHole(this.#core, inode, size);
     notifier?.invalidateInode(inode.ino, 0, 0);
     throw new ErrnoError(
       'EIO',

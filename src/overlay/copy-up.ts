@@ -163,7 +163,7 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
 /** The size that was shown of a file whose content is the lower layer's. */
 export function toldSize(core: OverlayCore, inode: Inode): number | undefined {
   const known = core.layer.knownSize(inode.lower as LayerEntry);
-  const isOfHole = inode.isMetacopy && (inode.isSizeGuessed || known === undefined);
+  const isOfHole = inode.isHole && (inode.isSizeGuessed || known === undefined);
   return isOfHole ? core.stat(inode).size : known;
 }
 

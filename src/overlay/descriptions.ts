@@ -71,12 +71,12 @@ export class Descriptions {
   #upperAttributes(inode: Inode): Attributes {
     const stat = this.stat(inode);
     stat.ino = inode.shownIno || inode.ino;
-    if (inode.isMetacopy) {
+    if (inode.isHole) {
       const size = this.#layer.knownSize(inode.lower as LayerEntry);
       if (size !== undefined) stat.size = size;
       inode.isSizeGuessed = size === undefined;
-      stat.blocks = Math.ceil(stat.size / 512);
     }
+    if (inode.isMetacopy) stat.blocks = Math.ceil(stat.size / 512);
     if (inode.directory !== undefined && inode.lower !== undefined && stat.nlink > 0) stat.nlink = 1;
     if (inode.copied !== undefined) {
       const { mode, atime, atimeNsec, mtime, mtimeNsec } = inode.copied;

@@ -1,6 +1,5 @@
 // The hole in the upper layer that stands for a file's content in the lower one: it has the size of that content.
 import { constants, ftruncateSync } from 'node:fs';
-import type { LayerEntry } from '../layers/layer.ts';
 import { closeFd } from '../util/syscall.ts';
 import type { OverlayCore } from './core.ts';
 import type { Inode } from './inode.ts';
@@ -13,18 +12,20 @@ import { openUpper } from './open-upper.ts';
 export function alignHole(
   core: OverlayCore,
   inode: Inode,
-  size: number | undefined = core.layer.knownSize(inode.lower as LayerEntry),
+  size: number | undefined = inode.lower && core.layer.knownSize(inode.lower),
 ): void {
-  if (size === undefined || size === 0) return;
+  if (!inode.isHole || size === undefined || size === 0) return;
   const { mode, atime, atimeNsec, mtime, mtimeNsec, size: present } = core.stat(inode);
   if (present === size) return;
+  const { dirfd, name } = core.upper.place(inode);
+  // What is about to be cut or extended is the user's where the mark is gone.
+  if (!core.upper.format.read(dirfd, name).metacopy) return;
   const fd = openUpper(core, inode, constants.O_WRONLY);
   try {
     ftruncateSync(fd, size);
   } finally {
     closeFd(fd);
   }
-  const { dirfd, name } = core.upper.place(inode);
   core.upper.format.putBack(dirfd, name, {
     mode: mode & 0o7777,
     atime: { seconds: atime, nanoseconds: atimeNsec },

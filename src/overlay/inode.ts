@@ -102,4 +102,9 @@ export class Inode {
   get isMetacopy(): boolean {
     return this.upper && this.lower !== undefined && this.directory === undefined;
   }
+
+  /** Whether a hole in the upper layer stands for that content: the object with the names may have filled it. */
+  get isHole(): boolean {
+    return this.isMetacopy && !this.isParted;
+  }
 }

@@ -152,6 +152,17 @@ test('set-id bits that a reader sets go with the next write of somebody without 
   expect(await filesystem.getattr(node, undefined, ctx)).toMatchObject({ mode: 0o100755 });
 });
 
+test('the size that was written is shown, and stays when a reader changes the mode', async () => {
+  const { filesystem, ctx } = overlay.fs;
+  const { node } = await lookup();
+  await writeAt(node, 'end', LARGE.length);
+  await filesystem.setattr(node, { size: LARGE.length + 1 }, ctx);
+  for (const ino of [old, node])
+    expect(await filesystem.getattr(ino, undefined, ctx)).toMatchObject({ size: LARGE.length + 1 });
+  await filesystem.setattr(old, { mode: 0o600 }, ctx);
+  expect(readFileSync(overlay.upper('large'), 'latin1')).toBe(`${LARGE.toString('latin1')}e`);
+});
+
 test.each(['cut', 'written by a call that was interrupted'])(
   'who opens a file while its content is copied does not hand the file of the store to later writers (%s)',
   async (how) => {
