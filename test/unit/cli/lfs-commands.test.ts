@@ -210,6 +210,22 @@ describe('runs', () => {
     expect(http.tasks.list()).toMatchObject([{ state: 'cancelled' }]);
   });
 
+  test('a daemon that is gone is told, and that the work is kept', async () => {
+    const held = holdRun();
+    http.lfs.run = held.run;
+    const run = lfs('fetch', '--job', 'game');
+    await held.started;
+    http.app.server.close();
+    http.app.server.closeAllConnections();
+    expect(await run).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringMatching(
+        /^error: the daemon cannot be heard any more: connection refused.*; what it did is kept, run the command again\n$/u,
+      ),
+    });
+  });
+
   test('a connection that breaks is made again', async () => {
     const held = holdRun();
     http.lfs.run = held.run;
