@@ -194,11 +194,6 @@ export class LargeMount {
     return Object.fromEntries(files.map((file) => [file.path, file]));
   }
 
-  /** Bytes of objects that were asked for through the proxy. */
-  requests(method: string, part: string): number {
-    return this.proxy.requests.filter((seen) => seen.method === method && seen.url.includes(part)).length;
-  }
-
   async dispose(): Promise<void> {
     await this.close();
     await this.proxy.close();

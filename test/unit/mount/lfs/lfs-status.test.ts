@@ -44,7 +44,7 @@ test('touch, chmod and mv change no content, and fetch none', async () => {
     isUploaded: true,
   });
   expect(Object.keys(files).sort()).toEqual(['a.bin', 'dir/b.bin', 'moved.bin']);
-  expect(mount.requests('GET', lfsOid(A)) + mount.requests('GET', lfsOid(B))).toBe(0);
+  expect(mount.proxy.count(lfsOid(A), 'GET') + mount.proxy.count(lfsOid(B), 'GET')).toBe(0);
 });
 
 test('new, modified and deleted files, with their hashes and sizes', async () => {
