@@ -21,6 +21,7 @@ import { scorpioVersion } from '../util/version.ts';
 import { withoutCredentials } from '../util/without-credentials.ts';
 import { takePlace } from './daemon-file.ts';
 import { listen } from './listen.ts';
+import { openLargeFiles } from './open-large-files.ts';
 import { watchStopSignals } from './stop-signals.ts';
 
 /** How long requests that are under way may take to end when the daemon stops. */
@@ -152,11 +153,14 @@ async function openHost(config: Config, log: Logger, closers: Closer[]): Promise
   closers.push(() => upstream.close());
   const objects = createLazyObjects({ store, upstream });
   closers.push(() => objects.close());
+  const largeFiles = await openLargeFiles(config, { store, objects, upstream, log });
+  closers.push(() => largeFiles.close());
   return createLocalMountHost({
     upstream,
     objects,
     binding,
     memory: new MemoryBudget(config.memoryBudget),
+    largeFiles,
     openRequests: config.openRequests,
     makeRoomFor: (folder) => isSameDisk(folder, config.storePath) && store.makeRoom(),
     traffic: () => ({ fetchedBytes: upstream.counters.bytesReceived, requests: upstream.counters.requests }),

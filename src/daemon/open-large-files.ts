@@ -1,0 +1,71 @@
+// The parts that large files need, put together for all mounts of a daemon.
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { createLfsDownloads } from '../lfs/download/create-lfs-downloads.ts';
+import { openPointerStore } from '../lfs/pointers/open-pointer-store.ts';
+import { createActiveFolders } from '../mount/lfs/active-folders.ts';
+import { createLargeFiles, type ServedLargeFiles } from '../mount/lfs/create-large-files.ts';
+import type { LazyObjects } from '../objects/lazy-objects.ts';
+import type { ObjectStore } from '../objects/object-store.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import type { Logger } from '../util/logger.ts';
+import { createPathFilter } from '../util/path-filter.ts';
+import { scorpioVersion } from '../util/version.ts';
+
+/** What they are opened over. */
+export interface LargeFilesBase {
+  readonly store: ObjectStore;
+  readonly objects: LazyObjects;
+  readonly upstream: Upstream;
+  readonly log: Logger;
+}
+
+/**
+ * Opens them; no server is asked. Whoever closes them does so after the mounts, and before the store. Rejects with
+ * LfsError where another process has the pointer store, and as createPathFilter for patterns that mean nothing.
+ */
+export async function openLargeFiles(config: Config, base: LargeFilesBase): Promise<ServedLargeFiles> {
+  const { store, objects, upstream, log } = base;
+  const { storePath, lfs } = config;
+  const warn = (message: string): void => log.warn(message);
+  const filter = createPathFilter(lfs.include, lfs.exclude);
+  let largeFiles: ServedLargeFiles | undefined;
+  const pointers = await openPointerStore(join(storePath, 'pointers'), {
+    onWarning: warn,
+    onRebuilt: () => largeFiles?.pointersLost(),
+  });
+  const downloads = createLfsDownloads({
+    directory: storePath,
+    rangesAbove: lfs.rangesAbove,
+    concurrency: lfs.concurrency,
+    onWarning: warn,
+  });
+  largeFiles = createLargeFiles({
+    config: lfs,
+    server: {
+      baseUrl: config.baseUrl,
+      lfsUrl: config.lfsUrl,
+      token: config.lfsToken,
+      connectTimeoutMs: config.connectTimeoutSecs * 1000,
+      silenceTimeoutMs: config.fetchTimeoutSecs * 1000,
+      concurrency: lfs.concurrency,
+      userAgent: `scorpio/${scorpioVersion()}`,
+    },
+    filter,
+    upstream,
+    objects,
+    trees: undefined,
+    downloads,
+    pointers,
+    activeFolders: createActiveFolders(config.configFile),
+    stateRoot: join(storePath, 'lfs', 'mounts'),
+    roomLeft: () => store.prefetchRoom(),
+    log,
+    createCare: () => undefined,
+    closeParts: async () => {
+      await downloads.close();
+      await pointers.close();
+    },
+  });
+  return largeFiles;
+}

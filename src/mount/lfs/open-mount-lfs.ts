@@ -1,0 +1,236 @@
+// Large files of one mount, put together: attributes, the layer that reads pointers as large files, locks, and what
+// commands ask for.
+import { join } from 'node:path';
+import type { LfsConfig } from '../../config/config.ts';
+import type { Layer } from '../../layers/layer.ts';
+import { createLfsLayer, type LfsLayer } from '../../layers/lfs-layer.ts';
+import type { TreeCache } from '../../layers/monorepo.ts';
+import type { LfsClientOptions } from '../../lfs/client/create-lfs-client.ts';
+import type { LfsDownloads, TransferFailure } from '../../lfs/download/lfs-downloads.ts';
+import type { AttributeSource } from '../../lfs/attributes/attribute-source.ts';
+import type { PointerStore } from '../../lfs/pointer-store.ts';
+import type { LazyObjects } from '../../objects/lazy-objects.ts';
+import type { FilePolicy, OverlayControl, OverlayListener } from '../../overlay/file-policy.ts';
+import type { Upstream } from '../../upstream/upstream.ts';
+import type { Logger } from '../../util/logger.ts';
+import type { PathFilter } from '../../util/path-filter.ts';
+import type { MountLfsReport } from '../mount-host.ts';
+import type { ActiveFolders } from './active-folders.ts';
+import { createAttributesAbove } from './attributes-above.ts';
+import { createClientProvider, type ClosableClientProvider } from './client-provider.ts';
+import { createMountLfs } from './create-mount-lfs.ts';
+import { createLfsFilePolicy } from './file-policy.ts';
+import type { MountedLargeFiles, PlainMount } from './large-files.ts';
+import { learnPointers } from './learn-pointers.ts';
+import { createLockService, type LockService } from './lock-service.ts';
+import { createLowerAttributes } from './lower-attributes.ts';
+import type { ServedLfs } from './mount-lfs-parts.ts';
+import { RecentFailures } from './recent-failures.ts';
+
+/** What all mounts share. */
+export interface SharedLfsParts {
+  readonly config: LfsConfig;
+  /** How to talk to LFS servers. */
+  readonly server: Omit<LfsClientOptions, 'path' | 'lfsConfig' | 'log' | 'warn'>;
+  /** Which files of the monorepo may be large, by the configuration. */
+  readonly filter: PathFilter;
+  readonly upstream: Upstream;
+  readonly objects: LazyObjects;
+  readonly trees: TreeCache | undefined;
+  readonly downloads: LfsDownloads;
+  readonly pointers: PointerStore;
+  readonly activeFolders: ActiveFolders;
+  /** Each mount has a folder of its id in it. */
+  readonly stateRoot: string;
+  /** Bytes that may still be fetched ahead; undefined: no limit. */
+  readonly roomLeft: () => number | undefined;
+  readonly log: Logger;
+}
+
+/** Large files of one mount, with what the side that has all mounts needs. */
+export class MountedLfs implements MountedLargeFiles {
+  readonly layer: Layer;
+  readonly policy: FilePolicy | undefined;
+  readonly listener: OverlayListener | undefined;
+  readonly lfs: ServedLfs;
+  readonly #shared: SharedLfsParts;
+  readonly #mount: PlainMount;
+  readonly #log: Logger;
+  readonly #onClosed: () => void;
+  readonly #server: ClosableClientProvider;
+  readonly #tracker: AttributeSource;
+  readonly #smudging: LfsLayer | undefined;
+  readonly #locks: LockService;
+  readonly #failures = new RecentFailures();
+  readonly #closing = new AbortController();
+  #learning: Promise<void> = Promise.resolve();
+  #control: OverlayControl | undefined;
+
+  /** Asks no server and waits for nothing. `onClosed` is called when nothing of it is left. */
+  constructor(shared: SharedLfsParts, mount: PlainMount, onClosed: () => void) {
+    const { config, downloads, pointers } = shared;
+    const { spec, plain } = mount;
+    this.#shared = shared;
+    this.#mount = mount;
+    this.#log = shared.log;
+    this.#onClosed = onClosed;
+    const stateFolder = join(shared.stateRoot, spec.id);
+    this.#server = this.#createServer();
+    this.#tracker = this.#createTracker(stateFolder);
+    this.#smudging = this.#createLayer();
+    this.layer = this.#smudging ?? plain;
+    this.#locks = createLockService({
+      repositoryPath: spec.path,
+      client: (signal) => this.#server.client(signal),
+      stateFolder,
+      refreshMs: config.locksRefreshSecs * 1000,
+      log: this.#log,
+      onChange: (paths) => {
+        for (const path of paths) this.#control?.policyChanged(path);
+      },
+    });
+    const smudging = this.#smudging;
+    this.policy = createLfsFilePolicy({
+      attributes: { knownMergedRules: (folder) => this.#tracker.knownRules(folder), mayHaveLockable: true },
+      locks: this.#locks,
+      objectOf: (entry) => (smudging === undefined ? 'none' : smudging.knownObject(entry)),
+      isStored: (oid) => downloads.has(oid),
+      lockable: config.lockable,
+      locked: config.locked,
+      log: this.#log,
+    });
+    this.listener = undefined;
+    this.lfs = createMountLfs({
+      mountId: spec.id,
+      repositoryPath: spec.path,
+      plain,
+      layer: this.layer,
+      upperDir: spec.upperDir,
+      downloads,
+      server: this.#server,
+      attributes: { mergedRules: (folder, signal) => this.#tracker.rules(folder, { signal }) },
+      pointers,
+      locks: this.#locks,
+      activeFolders: shared.activeFolders,
+      stateFolder,
+      concurrency: config.concurrency,
+      roomLeft: shared.roomLeft,
+      log: this.#log,
+    });
+  }
+
+  /** The LFS server, for whoever verifies or fetches what this mount needs. */
+  get server(): ClosableClientProvider {
+    return this.#server;
+  }
+
+  attach(control: OverlayControl): void {
+    this.#control = control;
+  }
+
+  start(): void {
+    this.#locks.start();
+    this.lfs.start();
+    if (this.#shared.pointers.wasRebuilt) this.learnPointers();
+  }
+
+  report(): MountLfsReport {
+    const { transfers } = this.#shared.downloads.status();
+    return {
+      server: this.#server.url,
+      problem: this.#server.problem,
+      activeFolders: this.lfs.activeFolders,
+      transfers: transfers.filter(({ path }) => this.#isHere(path)),
+      failures: this.#failures.list(),
+    };
+  }
+
+  /** A large file could not be had, for whichever mount; those of this one are kept for its status. */
+  noteFailure(failure: TransferFailure): void {
+    if (this.#isHere(failure.path)) this.#failures.add(failure);
+  }
+
+  /** The pointer store was begun anew: learns in the background what the local store can tell. */
+  learnPointers(): void {
+    const { objects, pointers, downloads } = this.#shared;
+    const { spec, plain } = this.#mount;
+    const isStored = (oid: string): boolean => downloads.has(oid);
+    const parts = { mountId: spec.id, plain, objects, pointers, isStored };
+    this.#learning = learnPointers(parts, this.#closing.signal).then(
+      (found) => this.#log.info('pointers were learned anew', { path: spec.path, pointers: found }),
+      (error: unknown) => this.#log.info('pointers are learned as they are met', { path: spec.path, error }),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#smudging?.close();
+    await Promise.allSettled([this.lfs.close(), this.#locks.close(), this.#learning]);
+    await this.#server.close();
+    this.#onClosed();
+  }
+
+  #createServer(): ClosableClientProvider {
+    const { spec, plain } = this.#mount;
+    const log = this.#log;
+    const fields = { path: spec.path };
+    return createClientProvider(
+      {
+        ...this.#shared.server,
+        path: spec.path,
+        log: (message) => log.debug(message, fields),
+        warn: (message) => log.warn(message, fields),
+      },
+      plain,
+    );
+  }
+
+  #createTracker(stateFolder: string): AttributeSource {
+    const { upstream, objects, trees } = this.#shared;
+    const { spec, snapshot, plain } = this.#mount;
+    const onWarning = (message: string): void => this.#log.warn(message, { path: spec.path });
+    return createLowerAttributes(
+      plain,
+      rootPathOf(snapshot.path),
+      createAttributesAbove({
+        snapshot,
+        upstream,
+        objects,
+        ...(trees === undefined ? {} : { trees }),
+        file: join(stateFolder, 'repository-root.json'),
+        onWarning,
+      }),
+    );
+  }
+
+  #createLayer(): LfsLayer | undefined {
+    const { config, filter, objects, pointers, downloads } = this.#shared;
+    const { spec, snapshot, plain } = this.#mount;
+    if (config.smudge === 'off') return undefined;
+    return createLfsLayer(plain, {
+      smudge: config.smudge,
+      attributes: this.#tracker,
+      filter,
+      rootPath: rootPathOf(snapshot.path),
+      objects,
+      pointers,
+      downloads,
+      client: (signal) => this.#server.client(signal),
+      onOpened: (path, pointer) => pointers.notePath(spec.id, path, pointer),
+      onFailure: ({ oid, path }, error) => {
+        this.#failures.add({ oid, path, reason: error.message, atMs: Date.now() });
+      },
+    });
+  }
+
+  /** Whether a path of the monorepo (no leading slash, UTF-8 text) is in this mount. */
+  #isHere(path: string): boolean {
+    const { path: top } = this.#mount.spec;
+    return top === '/' || `/${path}`.startsWith(`${top}/`);
+  }
+}
+
+/** A snapshot's path as layers have it: no leading slash, `''` for all. */
+function rootPathOf(path: string): string {
+  return path.replace(/^\//u, '');
+}
