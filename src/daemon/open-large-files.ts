@@ -48,6 +48,7 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
       token: config.lfsToken,
       connectTimeoutMs: config.connectTimeoutSecs * 1000,
       silenceTimeoutMs: config.fetchTimeoutSecs * 1000,
+      maxAttempts: Math.max(1, config.fetchMaxRetries),
       concurrency: lfs.concurrency,
       userAgent: `scorpio/${scorpioVersion()}`,
     },
