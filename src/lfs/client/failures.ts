@@ -92,7 +92,7 @@ export function repeatRule(error: LfsError): 'always' | 'once' | 'never' {
   if (error.kind === 'unreachable') return 'always';
   const { status } = error;
   if (status === undefined) return error.kind === 'server' ? 'once' : 'never';
-  const isPassing = status === 408 || status === 429 || (status >= 500 && status < 600);
+  const isPassing = [408, 423, 429].includes(status) || (status >= 500 && status < 600);
   // Not implemented, another version of HTTP, no room, no bandwidth left: that stays so.
   return isPassing && ![501, 505, 507, 509].includes(status) ? 'always' : 'never';
 }

@@ -100,7 +100,9 @@ async function sendResumably(
     await sendBytes(parts, asked, offset, onBytes, signal);
   } catch (error) {
     onBytes(-offset);
-    throw error;
+    // Somebody else went on with it meanwhile: worth asking again how far it has come.
+    const hasMoved = error instanceof LfsError && error.status === 409;
+    throw hasMoved ? new LfsError('server', error.message, { cause: error }) : error;
   }
 }
 
