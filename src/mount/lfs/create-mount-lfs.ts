@@ -17,6 +17,7 @@ import type { MountLfsParts, ServedLfs } from './mount-lfs-parts.ts';
 import { createPushRun } from './push-run.ts';
 import { selectedPaths } from './selection.ts';
 import { toMountError } from './to-mount-error.ts';
+import { transfersIn } from './transfers-in.ts';
 import { createUploadedObjects, type UploadedObjects } from './uploaded-objects.ts';
 
 /** Files that wait to be hashed in the background; more are looked at when these are done. */
@@ -74,12 +75,14 @@ class MountLargeFiles implements ServedLfs {
     signal: AbortSignal,
   ): Promise<LfsStatus> {
     return this.#do(signal, async (until) => {
-      const { server, downloads } = this.#parts;
+      const { server, downloads, repositoryPath } = this.#parts;
       await this.#hashes.ready();
       const statusParts = { ...this.#all(), hashLater: (change: LargeChange) => this.#hashLater(change) };
       const files = await listChangedFiles(statusParts, selection, wishes, until);
       const hashing = files.filter(({ change }) => change === 'unknown').length;
-      const { transfers, failures } = downloads.status();
+      const all = downloads.status();
+      const transfers = transfersIn(all.transfers, repositoryPath);
+      const failures = transfersIn(all.failures, repositoryPath);
       const activeFolders = await this.#loadActive();
       const { url, problem } = server;
       return { server: url, serverProblem: problem, files, hashing, transfers, failures, activeFolders };

@@ -20,12 +20,13 @@ import { createAttributesAbove } from './attributes-above.ts';
 import { createClientProvider, type ClosableClientProvider } from './client-provider.ts';
 import { createMountLfs } from './create-mount-lfs.ts';
 import { createLfsFilePolicy } from './file-policy.ts';
-import type { MountedLargeFiles, PlainMount } from './large-files.ts';
+import type { MountedLargeFiles, PlatransfersIn } from './large-files.ts';
 import { learnPointers } from './learn-pointers.ts';
 import { createLockService, type LockService } from './lock-service.ts';
 import { createLowerAttributes } from './lower-attributes.ts';
 import type { ServedLfs } from './mount-lfs-parts.ts';
 import { RecentFailures } from './recent-failures.ts';
+import { transfersIn } from './transfers-in.ts';
 
 /** What all mounts share. */
 export interface SharedLfsParts {
@@ -144,14 +145,14 @@ export class MountedLfs implements MountedLargeFiles {
       server: this.#server.url,
       problem: this.#server.problem,
       activeFolders: this.lfs.activeFolders,
-      transfers: transfers.filter(({ path }) => this.#isHere(path)),
+      transfers: transfersIn(transfers, this.#mount.spec.path),
       failures: this.#failures.list(),
     };
   }
 
-  /** A large file could not be had, for whichever mount; those of this one are kept for its status. */
+  /** A large file could not be had (path in the monorepo); those of this mount are kept for its status. */
   noteFailure(failure: TransferFailure): void {
-    if (this.#isHere(failure.path)) this.#failures.add(failure);
+    for (const here of transfersIn([failure], this.#mount.spec.path)) this.#failures.add(here);
   }
 
   /** The pointer store was begun anew: learns in the background what the local store can tell. */
@@ -222,15 +223,9 @@ export class MountedLfs implements MountedLargeFiles {
       client: (signal) => this.#server.client(signal),
       onOpened: (path, pointer) => pointers.notePath(spec.id, path, pointer),
       onFailure: ({ oid, path }, error) => {
-        this.#failures.add({ oid, path, reason: error.message, atMs: Date.now() });
+        this.noteFailure({ oid, path, reason: error.message, atMs: Date.now() });
       },
     });
-  }
-
-  /** Whether a path of the monorepo (no leading slash, UTF-8 text) is in this mount. */
-  #isHere(path: string): boolean {
-    const { path: top } = this.#mount.spec;
-    return top === '/' || `/${path}`.startsWith(`${top}/`);
   }
 }
 
