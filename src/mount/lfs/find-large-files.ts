@@ -19,7 +19,15 @@ export interface LargeFile extends LfsObject {
 /** What it needs. */
 export interface LargeFilesParts extends Pick<
   MountLfsParts,
-  'plain' | 'layer' | 'upperDir' | 'objects' | 'snapshot' | 'lowerAttributes' | 'anyPointer' | 'log'
+  | 'plain'
+  | 'layer'
+  | 'upperDir'
+  | 'objects'
+  | 'snapshot'
+  | 'lowerAttributes'
+  | 'anyPointer'
+  | 'pointers'
+  | 'log'
 > {
   readonly lower: LowerPointers;
 }
@@ -60,8 +68,10 @@ export async function findLargeFiles(
     }
   }
   const files: LargeFile[] = [];
-  for (const { path, entry } of candidates) {
+  for (const { path, entry: found } of candidates) {
     try {
+      // The walk makes entries from trees; those of the layer come from the layer.
+      const entry = (await parts.plain.resolve(found.path, { signal, priority: 'prefetch' })) ?? found;
       // The configuration may leave files out that the attributes mark.
       const object = await parts.layer.object?.(entry, { signal, priority: 'prefetch' });
       const pointer = object === 'none' ? undefined : (object ?? (await parts.lower.of(entry, signal)));
@@ -83,13 +93,13 @@ function walk(
   onProgress: () => void,
   signal: AbortSignal,
 ): ReturnType<typeof runPrefetch> {
-  const { plain, snapshot, objects, upperDir, lowerAttributes, anyPointer, log, lower } = parts;
+  const { plain, snapshot, objects, upperDir, lowerAttributes, anyPointer, log, pointers } = parts;
   const onWarning = (message: string): void => log.info(message, { path: shown(path) });
   const choose = async (folder: string): Promise<(file: FoundFile) => boolean> => {
     const rules = await lowerAttributes.rules(folder, { signal });
     return (file) => {
       const { entry, size } = file;
-      if (!isRegular(entry.mode) || lower.known(entry) === 'none') return false;
+      if (!isRegular(entry.mode) || pointers.blob(entry.id) === 'none') return false;
       if (size !== undefined && (size < POINTER_MIN_BYTES || size > POINTER_MAX_BYTES)) return false;
       if (!anyPointer && !rules.of(entry.name).isLfs) return false;
       candidates.push(file);

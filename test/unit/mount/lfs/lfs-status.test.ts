@@ -108,7 +108,7 @@ test('hashes come in the background unless they are waited for', async () => {
   const look = () => mount.lfs.status({ paths: [] }, { waitForHashes: false, askServer: false }, never);
   const first = await look();
   expect(first).toMatchObject({ hashing: 1, files: [{ path: 'a.bin', change: 'unknown', oid: undefined }] });
-  await expect.poll(async () => (await look()).files[0]?.change).toBe('modified');
+  await expect.poll(async () => (await look()).files[0]?.change, { timeout: 15_000 }).toBe('modified');
   expect(await look()).toMatchObject({ hashing: 0 });
   // What was learned is still known after a restart.
   await mount.restart();

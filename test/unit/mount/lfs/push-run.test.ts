@@ -7,6 +7,7 @@ import { finish, LargeMount, never } from './large-mount.ts';
 
 const A = noise(200_000, 'a');
 const NEW = noise(900_000, 'new');
+const WAIT = { timeout: 15_000 };
 const OTHER = noise(300_000, 'other');
 
 let mount: LargeMount;
@@ -123,7 +124,7 @@ describe('a push', () => {
     const pushing = finish(mount.lfs.push({ paths: [] }), controller.signal);
     const isAsked = () =>
       mount.proxy.requests.some((seen) => seen.method === 'PUT' || seen.method === 'PATCH');
-    await expect.poll(isAsked).toBe(true);
+    await expect.poll(isAsked, WAIT).toBe(true);
     controller.abort(new Error('enough'));
     await expect(pushing).rejects.toThrow('enough');
     mount.proxy.heal();
