@@ -20,7 +20,7 @@ import { createAttributesAbove } from './attributes-above.ts';
 import { createClientProvider, type ClosableClientProvider } from './client-provider.ts';
 import { createMountLfs } from './create-mount-lfs.ts';
 import { createLfsFilePolicy } from './file-policy.ts';
-import type { MountedLargeFiles, PlatransfersIn } from './large-files.ts';
+import type { MountedLargeFiles, PlainMount } from './large-files.ts';
 import { learnPointers } from './learn-pointers.ts';
 import { createLockService, type LockService } from './lock-service.ts';
 import { createLowerAttributes } from './lower-attributes.ts';
