@@ -86,7 +86,7 @@ function truncate(
   if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
   if (inode.type !== constants.S_IFREG) throw new ErrnoError('EINVAL');
   // Through an open file: asked when that was opened.
-  if (changes.fh === undefined) checkWriteOnce(core, inode);
+  if (changes.fh === undefined) checkWriteOnce(core, inode, ctx);
   if (size === 0 && (!inode.upper || inode.isMetacopy)) handles.discard(inode, ctx);
   else handles.truncate(inode, changes.fh, size, ctx);
   if (changes.clearSetId === true) clearSetId(core, inode);

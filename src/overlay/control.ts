@@ -57,15 +57,16 @@ export class Control implements OverlayControl {
         folders.push(inode);
       }
     }
-    for (const inode of files) {
-      changed.push(inode.ino);
-      this.#renew(inode);
-      this.#core.dropIfUnused(inode);
-    }
     for (const ino of inodes.filesIn(folders)) {
       const at = inodes.fileAt(ino);
       const listing = at?.folder.directory?.listing as Listing;
       if (at !== undefined && isConcerned(listing.at(at.index))) changed.push(ino);
+    }
+    // Those that may be open at the end: the kernel waits for reads of them, and whatever is told after them with it.
+    for (const inode of files) {
+      changed.push(inode.ino);
+      this.#renew(inode);
+      this.#core.dropIfUnused(inode);
     }
     void this.#tell(changed, ATTRIBUTES_AND_DATA);
   }

@@ -5,7 +5,11 @@ import type { LayerEntry } from '../layers/layer.ts';
 export interface PolicyFile {
   /** Path in the mount, no leading slash, latin1. Made when it is read: do not read it where it is not needed. */
   readonly path: string;
-  /** What the lower layer provides of it (its content, unless the upper layer has that); undefined: nothing. */
+  /**
+   * The file of the lower layer that its content is, or that its content in the upper layer took the place of, under the
+   * name that it has; undefined: there is none, or that is not known without waiting. Before a file is written it is
+   * waited for.
+   */
   readonly lower: LayerEntry | undefined;
   /** Whether its content is in the upper layer. */
   readonly isUpper: boolean;

@@ -166,7 +166,7 @@ export class FileHandles {
     return chain(
       // The inode is asked for with each attempt: without a handle, nothing else keeps it an object while this waits.
       withRoom(this.#makeRoom, () =>
-        attempt(ctx, () => this.#contents.writable(this.#writing(ino, fh), ctx)),
+        attempt(ctx, () => this.#contents.writable(this.#writing(ino, fh, ctx), ctx)),
       ),
       (content) => {
         if ((options & WRITE_CLEAR_SET_ID) !== 0) clearSetId(this.#core, content.inode);
@@ -228,7 +228,7 @@ export class FileHandles {
     ctx: CallContext,
   ): Awaitable<void> {
     return attempt(ctx, () => {
-      const inode = this.#writing(ino, fh);
+      const inode = this.#writing(ino, fh, ctx);
       fallocate(this.#contents.writable(inode, ctx).fd, mode, offset, length);
       // The kernel does not say whether the caller may keep them.
       if (ctx.uid !== 0) clearSetId(this.#core, inode);
@@ -255,14 +255,14 @@ export class FileHandles {
     const from = (): Inode => this.#inode(source.ino, source.fh);
     const prepared = attempt(ctx, () => {
       from();
-      this.#contents.writable(this.#writing(target.ino, target.fh), ctx);
+      this.#contents.writable(this.#writing(target.ino, target.fh, ctx), ctx);
     });
     return chain(prepared, () =>
       chain(this.#contents.readable(from(), ctx), (readable) => {
         const step = Math.min(length, COPY_STEP_BYTES);
         const copy = (fd: number): number => {
           // Waiting for the source may have closed it. It is in the upper layer by now.
-          const to = this.#writing(target.ino, target.fh);
+          const to = this.#writing(target.ino, target.fh, ctx);
           const writable = this.#contents.writable(to, ctx);
           if (ctx.uid !== 0) clearSetId(this.#core, to);
           const count = copyFileRange(fd, source.offset, writable.fd, target.offset, step);
@@ -297,7 +297,7 @@ export class FileHandles {
     const inode = core.inode(ino);
     if (inode.directory !== undefined) throw new ErrnoError('EISDIR');
     if (inode.type === constants.S_IFLNK) throw new ErrnoError('ELOOP');
-    if (isWriting(flags) || (flags & O_TRUNC) !== 0) checkWrite(core, inode);
+    if (isWriting(flags) || (flags & O_TRUNC) !== 0) checkWrite(core, inode, ctx);
     // The content is copied up by the first write: what is opened for writing is often emptied next.
     if (isWriting(flags)) partFromReaders(core, inode, ctx);
     else requireUnchanged(core, inode);
@@ -390,10 +390,10 @@ export class FileHandles {
   }
 
   /** The inode of a file that is open for writing. */
-  #writing(ino: number, fh: number): Inode {
+  #writing(ino: number, fh: number, ctx: CallContext): Inode {
     if (fh === 0) {
       const inode = this.#core.inode(ino);
-      checkWriteOnce(this.#core, inode);
+      checkWriteOnce(this.#core, inode, ctx);
       return inode;
     }
     const { inode, flags } = this.#get(fh);

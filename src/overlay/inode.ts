@@ -25,6 +25,8 @@ export class DirectoryState {
   fdUsed = 0;
   /** The lower layer's entries; undefined while not loaded or without a lower part. */
   listing: Listing | undefined = undefined;
+  /** Whether the listing was asked for on behalf of a policy, which does without where that fails. */
+  isListingTried = false;
   /** Whether the sizes in `listing` were asked for: those that are not known by now were lost. */
   sizesLoaded = false;
   /** Names in the upper layer with their types (`S_IFMT` bits, 0: unknown); undefined while not read. */

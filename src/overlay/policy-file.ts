@@ -11,18 +11,24 @@ const { S_IFMT, S_IFREG } = constants;
 class NamedFile implements PolicyFile {
   readonly #parent: Inode;
   readonly #name: string;
-  readonly lower: LayerEntry | undefined;
+  readonly #lower: LayerEntry | undefined;
   readonly isUpper: boolean;
 
   constructor(parent: Inode, name: string, lower: LayerEntry | undefined, isUpper: boolean) {
     this.#parent = parent;
     this.#name = name;
-    this.lower = lower;
+    this.#lower = lower;
     this.isUpper = isUpper;
   }
 
   get path(): string {
     return pathIn(this.#parent, this.#name);
+  }
+
+  get lower(): LayerEntry | undefined {
+    if (this.#lower !== undefined) return this.#lower;
+    const hidden = this.#parent.directory?.listing?.get(this.#name);
+    return hidden !== undefined && (hidden.mode & S_IFMT) === S_IFREG ? hidden : undefined;
   }
 }
 

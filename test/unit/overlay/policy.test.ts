@@ -102,7 +102,50 @@ describe('writing', () => {
     locked.delete('notes.txt');
     overlay.control.policyChangedEverywhere();
     expect(await filesystem.write(ino, 0, Buffer.from('y'), 0, 0, ctx)).toBe(1);
-    expect(asked.at(-1)).toBe('notes.txt - upper');
+    expect(asked.at(-1)).toBe('notes.txt notes.txt upper');
+  });
+
+  test('it is known which file of the repository a changed one was, also after a new mount, and that a new one is new', async () => {
+    await overlay.fs.writeFile('art/brush', 'new');
+    await overlay.fs.rename('notes.txt', 'art/moved.txt');
+    await overlay.fs.append('art/moved.txt', '!');
+    locked.clear();
+    await overlay.fs.append('art/tool.psd', '!');
+    await overlay.fs.writeFile('replacement', 'other');
+    await overlay.fs.rename('replacement', 'art/hero.psd');
+    await overlay.reopen();
+    asked = [];
+    for (const name of ['tool.psd', 'hero.psd', 'brush', 'moved.txt'])
+      overlay.fs.close(await overlay.fs.open(`art/${name}`, O_RDWR));
+    expect(asked).toEqual([
+      'art/tool.psd art/tool.psd upper',
+      'art/hero.psd art/hero.psd upper',
+      'art/brush - upper',
+      'art/moved.txt - upper',
+    ]);
+  });
+
+  test('a folder of the repository that cannot be listed keeps nobody from writing', async () => {
+    await overlay.dispose();
+    let isAway = false;
+    overlay = new UpperOverlay(seed, {
+      policy,
+      wrap: (layer) => ({
+        ...layer,
+        list: (directory, request) =>
+          isAway && directory.path === 'art'
+            ? Promise.reject(new ErrnoError('EHOSTUNREACH'))
+            : layer.list(directory, request),
+      }),
+    });
+    locked.clear();
+    await overlay.fs.append('art/hero.psd', '!');
+    await overlay.reopen(() => {
+      isAway = true;
+    });
+    asked = [];
+    await overlay.fs.append('art/hero.psd', '!');
+    expect(asked).toEqual(['art/hero.psd - upper']);
   });
 
   test('who makes a file writes it, whatever the policy says of its name', async () => {
