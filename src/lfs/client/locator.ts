@@ -66,98 +66,108 @@ function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what
 
 /** Asks nothing yet. `closing` ends what is asked. */
 export function createLocator(batch: BatchRoute, closing: AbortSignal): Locator {
-  const kept = new LruCache<LfsOid, Kept>(KEPT_ANSWERS);
-  const open = new Map<LfsOid, Question>();
-  let waiting: Question[] = [];
-  let underWay = 0;
-  let timer: NodeJS.Timeout | undefined;
+  return new BatchLocator(batch, closing);
+}
 
-  function keep(oid: LfsOid, action: TransferAction, askedAtMs: number): void {
-    const { expiresAtMs } = action;
-    if (expiresAtMs === undefined) return kept.set(oid, { action, useUntilMs: Infinity });
-    const margin = Math.min(EXPIRY_MARGIN_MS, (expiresAtMs - askedAtMs) / 4);
-    const useUntilMs = expiresAtMs - margin;
-    if (useUntilMs > Date.now()) kept.set(oid, { action, useUntilMs });
+class BatchLocator implements Locator {
+  readonly #batch: BatchRoute;
+  readonly #closing: AbortSignal;
+  readonly #kept = new LruCache<LfsOid, Kept>(KEPT_ANSWERS);
+  readonly #open = new Map<LfsOid, Question>();
+  #waiting: Question[] = [];
+  #underWay = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(batch: BatchRoute, closing: AbortSignal) {
+    this.#batch = batch;
+    this.#closing = closing;
   }
 
-  async function send(questions: readonly Question[]): Promise<void> {
+  async locate(
+    objects: readonly LfsObject[],
+    signal: AbortSignal | undefined,
+  ): Promise<ReadonlyMap<LfsOid, TransferAction | LfsError>> {
+    const found = new Map<LfsOid, TransferAction | LfsError>();
+    const asked: Promise<void>[] = [];
+    const now = Date.now();
+    for (const object of objects) {
+      const known = this.#kept.get(object.oid);
+      if (known !== undefined && known.useUntilMs > now) found.set(object.oid, known.action);
+      else asked.push(this.#ask(object).then((answer) => void found.set(object.oid, answer)));
+    }
+    if (asked.length === 0) return found;
+    this.#pump(false);
+    const whom = objects.length === 1 ? objects[0]?.oid : `${objects.length} objects`;
+    const answered = Promise.all(asked).then(() => undefined);
+    await orAborted(answered, signal, `asking the LFS server about ${whom}`);
+    return found;
+  }
+
+  forget(oid: LfsOid): void {
+    this.#kept.delete(oid);
+  }
+
+  #ask(object: LfsObject): Promise<TransferAction | LfsError> {
+    const asked = this.#open.get(object.oid);
+    if (asked !== undefined) return asked.answer;
+    const question = questionAbout(object);
+    this.#open.set(object.oid, question);
+    this.#waiting.push(question);
+    return question.answer;
+  }
+
+  /** Sends what waits: full requests at once, others when their time has come. */
+  #pump(isDue: boolean): void {
+    while (this.#waiting.length > 0 && this.#underWay < REQUESTS_AT_ONCE) {
+      if (!isDue && this.#waiting.length < this.#batch.maxObjects) break;
+      const part = this.#waiting.slice(0, this.#batch.maxObjects);
+      this.#waiting = this.#waiting.slice(part.length);
+      void this.#send(part);
+    }
+    if (this.#waiting.length === 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    } else if (this.#underWay < REQUESTS_AT_ONCE) {
+      this.#timer ??= setTimeout(
+        () => {
+          this.#timer = undefined;
+          this.#pump(true);
+        },
+        this.#underWay === 0 ? GATHER_MS : GATHER_BUSY_MS,
+      );
+    }
+  }
+
+  async #send(questions: readonly Question[]): Promise<void> {
     const askedAtMs = Date.now();
-    underWay++;
+    this.#underWay++;
     try {
       const objects = questions.map(({ object: { oid, size } }) => ({ oid, size }));
-      const answer = await batch.ask({ operation: 'download', objects, transfers: ['basic'] }, closing);
+      const asked = { operation: 'download' as const, objects, transfers: ['basic'] };
+      const answer = await this.#batch.ask(asked, this.#closing);
       for (const { object, resolve } of questions) {
         const found = answer.objects.get(object.oid);
         if (found === undefined || found instanceof LfsError || found.download === undefined) {
           const reason = `the LFS server names no way to download ${object.oid}`;
           resolve(found instanceof LfsError ? found : new LfsError('server', reason));
         } else {
-          keep(object.oid, found.download, askedAtMs);
+          this.#keep(object.oid, found.download, askedAtMs);
           resolve(found.download);
         }
       }
     } catch (error) {
       for (const { reject } of questions) reject(error);
     } finally {
-      underWay--;
-      for (const { object } of questions) open.delete(object.oid);
-      pump(true);
+      this.#underWay--;
+      for (const { object } of questions) this.#open.delete(object.oid);
+      this.#pump(true);
     }
   }
 
-  function pump(isDue: boolean): void {
-    while (waiting.length > 0 && underWay < REQUESTS_AT_ONCE) {
-      if (!isDue && waiting.length < batch.maxObjects) break;
-      const part = waiting.slice(0, batch.maxObjects);
-      waiting = waiting.slice(part.length);
-      void send(part);
-    }
-    if (waiting.length === 0) {
-      clearTimeout(timer);
-      timer = undefined;
-    } else if (underWay < REQUESTS_AT_ONCE) {
-      timer ??= setTimeout(
-        () => {
-          timer = undefined;
-          pump(true);
-        },
-        underWay === 0 ? GATHER_MS : GATHER_BUSY_MS,
-      );
-    }
+  #keep(oid: LfsOid, action: TransferAction, askedAtMs: number): void {
+    const { expiresAtMs } = action;
+    const margin = Math.min(EXPIRY_MARGIN_MS, ((expiresAtMs ?? Infinity) - askedAtMs) / 4);
+    const useUntilMs = (expiresAtMs ?? Infinity) - margin;
+    if (useUntilMs > Date.now()) this.#kept.set(oid, { action, useUntilMs });
   }
-
-  function ask(object: LfsObject): Promise<TransferAction | LfsError> {
-    const asked = open.get(object.oid);
-    if (asked !== undefined) return asked.answer;
-    const question = questionAbout(object);
-    open.set(object.oid, question);
-    waiting.push(question);
-    return question.answer;
-  }
-
-  return {
-    async locate(objects, signal) {
-      const found = new Map<LfsOid, TransferAction | LfsError>();
-      const asked: Promise<void>[] = [];
-      const now = Date.now();
-      for (const object of objects) {
-        const known = kept.get(object.oid);
-        if (known !== undefined && known.useUntilMs > now) found.set(object.oid, known.action);
-        else asked.push(ask(object).then((answer) => void found.set(object.oid, answer)));
-      }
-      if (asked.length > 0) {
-        pump(false);
-        const what = `asking the LFS server about ${objects.length === 1 ? objects[0]?.oid : `${objects.length} objects`}`;
-        await orAborted(
-          Promise.all(asked).then(() => undefined),
-          signal,
-          what,
-        );
-      }
-      return found;
-    },
-    forget(oid) {
-      kept.delete(oid);
-    },
-  };
 }
