@@ -147,7 +147,7 @@ class FolderRules implements AttributeRules {
     for (const { names, paths } of this.#levels) {
       const lines = new Set([...names.linesOf(name), ...paths.names.linesOf(name)]);
       const ordered = [...lines].sort((left, right) => right.order - left.order);
-      for (const { states } of ordered) this.#macros.fill(resolved, states);
+      for (const { states } of ordered) this.#macros.resolveInto(resolved, states);
     }
     const { isLfs, isLockable } = attributesOf(resolved);
     return attributes(isLfs === true, isLockable === true);

@@ -46,7 +46,7 @@ export class Macros {
     const known = this.#effects.get(states);
     if (known !== undefined) return known;
     const resolved: Resolved = new Map();
-    this.fill(resolved, states);
+    this.resolveInto(resolved, states);
     let undoesMacro = false;
     for (const [name, value] of resolved) {
       if (value !== true && this.#definitions.has(name) && this.#relevant.has(name)) undoesMacro = true;
@@ -57,7 +57,7 @@ export class Macros {
   }
 
   /** Adds what a line says to what lines of more weight said. The last word of a line has the most weight. */
-  fill(resolved: Resolved, states: readonly AttributeState[]): void {
+  resolveInto(resolved: Resolved, states: readonly AttributeState[]): void {
     const waiting = [...states];
     for (let state = waiting.pop(); state !== undefined; state = waiting.pop()) {
       const { name, value } = state;

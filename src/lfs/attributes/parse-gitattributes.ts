@@ -31,13 +31,24 @@ export function parseGitAttributes(bytes: Uint8Array): AttributeLine[] {
   return eachLine(bytes).flatMap((line) => parseLine(line, known) ?? []);
 }
 
-/** The lines of a file as latin1 text, none of a file beyond Git's limit. */
+/** The lines of a file that are not empty, as latin1 text; none of a file beyond Git's limit. */
 export function eachLine(file: Uint8Array): string[] {
   if (file.length >= ATTRIBUTE_FILE_BYTES_MAX) return [];
   const text = Buffer.from(file.buffer, file.byteOffset, file.byteLength).toString('latin1');
-  const lines = text.slice(text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0).split('\n');
-  // Git's lines are texts of C: they end at a NUL, and the rest is not seen.
-  return lines.map((line) => (line.includes('\0') ? line.slice(0, line.indexOf('\0')) : withoutReturn(line)));
+  const lines: string[] = [];
+  let start = text.startsWith(BYTE_ORDER_MARK) ? BYTE_ORDER_MARK.length : 0;
+  while (start < text.length) {
+    const newline = text.indexOf('\n', start);
+    const end = newline < 0 ? text.length : newline;
+    if (end > start) lines.push(asShown(text.slice(start, end)));
+    start = end + 1;
+  }
+  return lines;
+}
+
+/** Git's lines are texts of C: they end at a NUL, and the rest is not seen. */
+function asShown(line: string): string {
+  return line.includes('\0') ? line.slice(0, line.indexOf('\0')) : withoutReturn(line);
 }
 
 function withoutReturn(line: string): string {

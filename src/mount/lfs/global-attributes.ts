@@ -52,7 +52,7 @@ class StoredAttributes implements GlobalAttributes {
     return [...new Set(this.#lines.flatMap((line) => patternOf(line) ?? []))];
   }
 
-  track(patterns: readonly string[]): Promise<readonly string[]> {
+  async track(patterns: readonly string[]): Promise<readonly string[]> {
     for (const pattern of patterns) checkPattern(pattern);
     return this.#change((lines) => {
       const known = new Set(this.list());
@@ -117,7 +117,12 @@ function contentOf(lines: readonly string[]): Uint8Array | undefined {
 /** A pattern as text, from the line that tracks it; undefined for any other line. */
 function patternOf(line: string): string | undefined {
   const [, inQuotes, plain, states] = /^(?:"((?:[^"\\]|\\.)*)"|([^\s"#]\S*))\s(.*)$/u.exec(line) ?? [];
-  if (states === undefined || !/(?:^|\s)filter=lfs(?:\s|$)/u.test(states)) return undefined;
+  if (
+    states === undefined ||
+    plain?.startsWith('[attr]') === true ||
+    !/(?:^|\s)filter=lfs(?:\s|$)/u.test(states)
+  )
+    return undefined;
   const pattern = plain ?? (inQuotes ?? '').replace(/\\(["\\])/gu, '$1');
   return Buffer.from(pattern, 'latin1').toString('utf8');
 }

@@ -1,0 +1,271 @@
+// Which attributes a mount's files have, as its attribute files come, change and go.
+import { writeFileSync } from 'node:fs';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Layer } from '../../../../src/layers/layer.ts';
+import { ATTRIBUTE_FILE_READ_MAX } from '../../../../src/mount/lfs/attribute-files.ts';
+import { UpstreamError } from '../../../../src/upstream/upstream-error.ts';
+import { ErrnoError } from '../../../../src/util/errno.ts';
+import { seedFile, seedSymlink, type SeedTree } from '../../../support/seed-tree.ts';
+import { BIN, POINTER_SIZED, TrackerStage, type TrackerStageOptions } from './tracker-stage.ts';
+
+let stage: TrackerStage;
+afterEach(() => stage.dispose());
+
+function open(seed: SeedTree, options: TrackerStageOptions = {}): TrackerStage {
+  stage = new TrackerStage(seed, options);
+  return stage;
+}
+
+const TREE: SeedTree = {
+  '.gitattributes': BIN,
+  'a.bin': POINTER_SIZED,
+  'large.bin': seedFile('x'.repeat(5000)),
+  'sub/b.bin': POINTER_SIZED,
+  'sub/c.dat': POINTER_SIZED,
+  'sub/deep/.gitattributes': seedFile('*.bin -filter\n*.dat filter=lfs\n'),
+  'sub/deep/d.bin': POINTER_SIZED,
+  'sub/deep/d.dat': POINTER_SIZED,
+  'other/.libra_attributes': BIN,
+  'other/e.bin': POINTER_SIZED,
+};
+
+test('the repository’s files are read on the way down, also when they come later', async () => {
+  open(TREE, { delaySeed: 7 });
+  expect(stage.tracker.source.knownRules('sub/deep')).toBeUndefined();
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(true);
+  expect(await stage.isLower('sub/deep/d.bin')).toBe(false);
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+  const known = stage.tracker.source.knownRules('sub/deep');
+  expect(known).toBeDefined();
+  expect(stage.tracker.source.knownRules('sub/deep')).toBe(known);
+  expect(stage.tracker.knownMergedRules('sub/deep')).toBe(known);
+});
+
+test('a folder without attribute files has the very rules of the folder above', async () => {
+  open(TREE);
+  const root = await stage.tracker.source.rules('');
+  expect(await stage.tracker.source.rules('sub')).toBe(root);
+});
+
+test('a changed file counts before the write returns, and tells of the files that it concerns', async () => {
+  open(TREE);
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+  const fh = await stage.overlay.fs.open('.gitattributes', 1);
+  await stage.overlay.fs.write(fh, '*.dat filter=lfs\n');
+  expect(stage.tracker.source.knownRules('')?.of('x.dat').isLfs).toBe(true);
+  expect(stage.tracker.source.knownRules('')?.of('x.bin').isLfs).toBe(false);
+  stage.overlay.fs.close(fh);
+  expect(await stage.isLower('sub/b.bin')).toBe(false);
+  // In folders that nobody asked about, all that may be pointers; `large.bin` is none by its size.
+  expect(stage.told[0]?.folder).toBe('');
+  expect(stage.told[0]?.concerned).toContain('a.bin');
+  expect(stage.told[0]?.concerned).toContain('sub/b.bin');
+  expect(stage.told[0]?.concerned).toContain('sub/c.dat');
+  expect(stage.told[0]?.concerned).not.toContain('large.bin');
+});
+
+test('files that read as before are not told of', async () => {
+  open(TREE);
+  for (const folder of ['', 'sub', 'sub/deep', 'other']) await stage.tracker.source.rules(folder);
+  await stage.write('sub/.gitattributes', 'c.* filter=lfs\n');
+  await vi.waitFor(() => expect(stage.tracker.source.knownRules('sub')?.of('c.dat').isLfs).toBe(true));
+  await vi.waitFor(() => expect(stage.told.flatMap(({ concerned }) => concerned)).toContain('sub/c.dat'));
+  const concerned = new Set(stage.told.flatMap((told) => told.concerned));
+  expect(concerned).not.toContain('sub/b.bin');
+  expect(concerned).not.toContain('a.bin');
+});
+
+test('a removed file counts no more, and comes back with its content', async () => {
+  open(TREE);
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(true);
+  await stage.overlay.fs.unlink('sub/deep/.gitattributes');
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(false);
+  expect(await stage.isLower('sub/deep/d.bin')).toBe(true);
+  await stage.write('sub/deep/.gitattributes', '*.dat filter=lfs\n');
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(true);
+});
+
+test('what was there before the tracker was made counts as well', async () => {
+  open(TREE);
+  writeFileSync(stage.overlay.upper('.gitattributes'), '*.dat filter=lfs\n');
+  expect(await stage.isLower('sub/c.dat')).toBe(true);
+  expect(await stage.isLower('a.bin')).toBe(false);
+});
+
+test('metadata alone changes nothing', async () => {
+  open(TREE);
+  await stage.overlay.fs.setattr('.gitattributes', { mode: 0o600 });
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+});
+
+test('a file that is moved counts where it is', async () => {
+  open(TREE);
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+  await stage.overlay.fs.rename('.gitattributes', 'other/.gitattributes');
+  expect(await stage.isLower('sub/b.bin')).toBe(false);
+  expect(await stage.isLower('other/e.bin')).toBe(true);
+});
+
+test('new folders have the rules of those above and of their own file', async () => {
+  open(TREE);
+  await stage.overlay.fs.mkdir('new');
+  expect(await stage.isMerged('new/x.bin')).toBe(true);
+  await stage.write('new/.gitattributes', '*.bin -filter\n*.raw filter=lfs\n');
+  expect(await stage.isMerged('new/x.bin')).toBe(false);
+  expect(await stage.isMerged('new/x.raw')).toBe(true);
+  await stage.overlay.fs.rename('new', 'newer');
+  expect(await stage.isMerged('newer/x.raw')).toBe(true);
+  expect(await stage.isMerged('new/x.raw')).toBe(false);
+  expect(stage.tracker.knownMergedRules('newer')?.of('x.raw').isLfs).toBe(true);
+});
+
+test('a moved folder is marked by where it is, its lower files by where they were', async () => {
+  open({ ...TREE, 'plain/.gitattributes': seedFile('* -filter\n'), 'plain/f': POINTER_SIZED });
+  await stage.overlay.fs.rename('sub', 'plain/sub');
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(true);
+  expect(await stage.isMerged('plain/sub/b.bin')).toBe(false);
+  expect(await stage.isMerged('plain/sub/deep/d.dat')).toBe(true);
+});
+
+test('a removed folder takes its attributes along, and so does one that takes its place', async () => {
+  open(TREE);
+  expect(await stage.isMerged('sub/deep/d.dat')).toBe(true);
+  await stage.overlay.fs.remove('sub');
+  await stage.overlay.fs.mkdir('sub');
+  await stage.overlay.fs.mkdir('sub/deep');
+  expect(await stage.isMerged('sub/deep/d.dat')).toBe(false);
+  expect(await stage.isMerged('sub/deep/d.bin')).toBe(true);
+});
+
+test('Libra’s file counts in the root alone, below the root’s own', async () => {
+  open({
+    ...TREE,
+    '.gitattributes': seedFile('no.dat -filter\n'),
+    '.libra_attributes': seedFile('*.dat filter=lfs diff=lfs merge=lfs -text\n'),
+  });
+  expect(await stage.isLower('sub/c.dat')).toBe(true);
+  expect(await stage.isLower('sub/no.dat')).toBe(false);
+  expect(await stage.isLower('other/e.bin')).toBe(false);
+  await stage.overlay.fs.unlink('.libra_attributes');
+  expect(await stage.isLower('sub/c.dat')).toBe(false);
+});
+
+test('files of the folders above the mount count, and are asked for once', async () => {
+  const above = vi.fn(async () => [
+    { gitattributes: Buffer.from('/project/a/sub/*.dat filter=lfs\n') },
+    { gitattributes: Buffer.from('/a/other/* filter=lfs\n') },
+  ]);
+  open(TREE, { rootPath: 'project/a', above });
+  expect(await stage.isLower('sub/c.dat')).toBe(true);
+  expect(await stage.isLower('other/e.bin')).toBe(true);
+  expect(await stage.isLower('other/e.bin')).toBe(true);
+  await stage.write('other/.gitattributes', '');
+  expect(await stage.isLower('c.dat')).toBe(false);
+  expect(above).toHaveBeenCalledTimes(1);
+});
+
+test('who gives up does not wait for the files above', async () => {
+  open(TREE, { rootPath: 'a', above: () => new Promise(() => undefined) });
+  const caller = new AbortController();
+  const asked = Promise.resolve(stage.tracker.source.rules('', { signal: caller.signal }));
+  caller.abort();
+  await expect(asked).rejects.toMatchObject({ code: 'EINTR' });
+});
+
+test('a file that is a symlink does not count, in the repository or as an edit', async () => {
+  open({ ...TREE, 'sub/.gitattributes': seedSymlink('../other/.libra_attributes') });
+  expect(await stage.isLower('sub/c.dat')).toBe(false);
+  await stage.overlay.fs.symlink('.gitattributes', 'other/.gitattributes');
+  expect(await stage.isLower('other/e.bin')).toBe(true);
+});
+
+test('a folder of that name does not count', async () => {
+  open({ 'sub/.gitattributes/x': BIN, 'sub/a.bin': POINTER_SIZED });
+  expect(await stage.isLower('sub/a.bin')).toBe(false);
+});
+
+test('a file that is too large does not count, and there is one warning', async () => {
+  open({ ...TREE, '.gitattributes': seedFile(`*.bin filter=lfs\n${'#'.repeat(ATTRIBUTE_FILE_READ_MAX)}`) });
+  expect(await stage.isLower('sub/b.bin')).toBe(false);
+  expect(await stage.isLower('other/e.bin')).toBe(false);
+  expect(stage.warnings).toEqual([expect.stringContaining('.gitattributes is larger than 4 MiB')]);
+});
+
+test('rubbish breaks nothing', async () => {
+  const rubbish = Buffer.from(Array.from({ length: 5000 }, (_, index) => (index * 7919) % 256));
+  open({ ...TREE, 'sub/.gitattributes': seedFile(rubbish) });
+  expect(await stage.isLower('sub/b.bin')).toBe(true);
+});
+
+function failing(error: Error): (layer: Layer) => Layer {
+  return (layer) => ({
+    ...layer,
+    open: (entry, request) =>
+      entry.path === 'sub/deep/.gitattributes' ? Promise.reject(error) : layer.open(entry, request),
+  });
+}
+
+test('a file that is lost counts as empty, with a warning', async () => {
+  open(TREE, { plain: failing(new UpstreamError('not-found', 'the server has lost it')) });
+  expect(await stage.isLower('sub/deep/d.bin')).toBe(true);
+  expect(stage.warnings).toEqual([
+    'sub/deep/.gitattributes cannot be read: the server has lost it; its attributes do not count',
+  ]);
+});
+
+test.each([new UpstreamError('unreachable', 'no route'), new ErrnoError('EINTR')])(
+  'while the server is away the rules are not guessed: %s',
+  async (error) => {
+    open(TREE, { plain: failing(error) });
+    await expect(stage.isLower('sub/deep/d.bin')).rejects.toBe(error);
+    expect(stage.tracker.source.knownRules('sub/deep')).toBeUndefined();
+    expect(await stage.isLower('sub/b.bin')).toBe(true);
+  },
+);
+
+test('locks matter once a file speaks of them, and the policy hears of it', async () => {
+  open(TREE);
+  await stage.isLower('sub/deep/d.bin');
+  expect(stage.tracker.mayHaveLockable).toBe(false);
+  await stage.write('sub/.gitattributes', '*.psd lockable\n');
+  await vi.waitFor(() => expect(stage.policyChanges).toBeGreaterThan(0));
+  expect(stage.tracker.mayHaveLockable).toBe(true);
+  expect(stage.tracker.knownMergedRules('sub')?.of('a.psd').isLockable).toBe(true);
+});
+
+test('an edit while rules are being found is not lost', async () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    open(TREE, { delaySeed: seed });
+    const asked = [stage.isLower('sub/deep/d.dat'), stage.isMerged('sub/b.bin')];
+    await stage.write('.gitattributes', '*.raw filter=lfs\n');
+    await Promise.all(asked);
+    expect(await stage.isLower('sub/b.bin')).toBe(false);
+    expect(await stage.isLower('sub/x.raw')).toBe(true);
+    if (seed < 20) await stage.dispose();
+  }
+});
+
+test('many changes in a row are all told of, however few times', async () => {
+  open(TREE);
+  for (const folder of ['', 'sub', 'sub/deep', 'other']) await stage.tracker.source.rules(folder);
+  for (let round = 0; round < 50; round++) await stage.write('.gitattributes', `*.x${round} filter=lfs\n`);
+  await vi.waitFor(() => {
+    const concerned = new Set(stage.told.flatMap((told) => told.concerned));
+    expect(concerned).toContain('sub/b.bin');
+  });
+  expect(await stage.isLower('x.x49')).toBe(true);
+});
+
+test('paths of two thousand folders are no problem', async () => {
+  open(TREE);
+  const deep = Array.from({ length: 2000 }, () => 'd').join('/');
+  expect(await stage.isMerged(`${deep}/x.bin`)).toBe(true);
+});
+
+test('after it was closed nothing is told any more', async () => {
+  open(TREE);
+  stage.tracker.close();
+  await stage.write('.gitattributes', '');
+  expect(stage.told).toEqual([]);
+});
