@@ -53,7 +53,7 @@ export class TransferView implements ArrivingContent {
     return this.#wrong === undefined && this.#transfer.isComplete;
   }
 
-  ready(position: number, length: number, { signal }: PartRequest): Awaitable<void> {
+  ready(position: number, length: number, request: PartRequest): Awaitable<void> {
     if (this.#wrong !== undefined) return Promise.reject(this.#wrong);
     const transfer = this.#transfer;
     if (transfer.isComplete) return undefined;
@@ -68,7 +68,8 @@ export class TransferView implements ArrivingContent {
       return undefined;
     }
     if (isInOrder && position > 0) this.#widen();
-    return transfer.ensure(position, end, this.#windowBytes, signal);
+    // The signal of a system call costs something once it is asked for.
+    return transfer.ensure(position, end, this.#windowBytes, request.signal);
   }
 
   onDiscarded(listener: () => void): void {
