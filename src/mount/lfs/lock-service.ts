@@ -10,6 +10,7 @@ import type { LfsLockResult } from './mount-lfs.ts';
 import type { MountLocks } from './mount-lfs-parts.ts';
 import { openOwnLocks } from './own-locks.ts';
 import type { OwnLocks } from './own-locks.ts';
+import { toMountError } from './to-mount-error.ts';
 
 const LOCKS_AT_ONCE = 4;
 
@@ -56,13 +57,11 @@ export interface LockService extends MountLocks {
   close(): Promise<void>;
 }
 
-/** What the user can do about a failure, by how it failed. */
-function toMountError(error: unknown): MountError {
-  if (error instanceof MountError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  if (!(error instanceof LfsError)) return new MountError('internal', message, { cause: error });
-  const isAnswer = ['missing', 'conflict', 'invalid'].includes(error.kind) || isWithoutLocks(error);
-  return new MountError(isAnswer ? 'invalid' : 'upstream', message, { cause: error });
+/** The error to reject with: what a server says of locks is no failure of the server. */
+function lockError(error: unknown): Error {
+  const isAnswer = error instanceof LfsError && ['missing', 'conflict'].includes(error.kind);
+  if (!isAnswer && !isWithoutLocks(error)) return toMountError(error);
+  return new MountError('invalid', (error as Error).message, { cause: error });
 }
 
 const toLatin1 = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
@@ -143,7 +142,7 @@ class MountLockService implements LockService {
       if (held === undefined) throw new LfsError('missing', `there is no lock ${id}`);
       return [{ path, lock: await this.#release(held, locks, force, signal), error: undefined }];
     } catch (error) {
-      return [{ path, lock: undefined, error: toMountError(error).message }];
+      return [{ path, lock: undefined, error: lockError(error).message }];
     }
   }
 
@@ -211,7 +210,7 @@ class MountLockService implements LockService {
       return await question();
     } catch (error) {
       if (isWithoutLocks(error)) this.isSupported = false;
-      throw toMountError(error);
+      throw lockError(error);
     }
   }
 
@@ -228,7 +227,7 @@ class MountLockService implements LockService {
         results.set(path, { path, lock: await task(path, locks), error: undefined });
       } catch (error) {
         if (isWithoutLocks(error)) this.isSupported = false;
-        results.set(path, { path, lock: undefined, error: toMountError(error).message });
+        results.set(path, { path, lock: undefined, error: lockError(error).message });
       }
     });
     return files.flatMap((path) => results.get(path) ?? []);
