@@ -2,7 +2,7 @@
 import type { AttributeFiles, AttributeRules, FileAttributes } from './attribute-rules.ts';
 import { literalLength, tokensOf } from './glob.ts';
 import { attributesOf, Macros, type Resolved } from './macros.ts';
-import { type LineRule, type NameRule, NameRules, nothingFound } from './name-rules.ts';
+import { type LineRule, forget, type NameRule, NameRules, nothingFound } from './name-rules.ts';
 import { type AttributeLine, parseGitAttributes } from './parse-gitattributes.ts';
 import { parseLibraAttributes } from './parse-libra-attributes.ts';
 import { NO_PATH_RULES, type PathRule, PathRules } from './path-rules.ts';
@@ -55,6 +55,9 @@ interface Level {
   readonly paths: PathRules;
 }
 
+/** Reused: an object for each name would cost as much as finding its rules. */
+const FOUND = nothingFound();
+
 const NEITHER: FileAttributes = Object.freeze({ isLfs: false, isLockable: false });
 const LFS: FileAttributes = Object.freeze({ isLfs: true, isLockable: false });
 const LOCKABLE: FileAttributes = Object.freeze({ isLfs: false, isLockable: true });
@@ -86,7 +89,8 @@ class FolderRules implements AttributeRules {
     let isLfs: boolean | undefined;
     let isLockable: boolean | undefined;
     for (const { names, paths } of this.#levels) {
-      const found = nothingFound();
+      const found = FOUND;
+      forget(found);
       if (!names.isEmpty) names.find(name, found);
       if (!paths.names.isEmpty) paths.names.find(name, found);
       if (found.lfsOrder >= 0) isLfs ??= found.isLfs;

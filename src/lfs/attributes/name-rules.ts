@@ -31,6 +31,14 @@ export function nothingFound(): Found {
   return { lfsOrder: -1, isLfs: false, lockableOrder: -1, isLockable: false };
 }
 
+/** Makes it nothing again. */
+export function forget(found: Found): void {
+  found.lfsOrder = -1;
+  found.isLfs = false;
+  found.lockableOrder = -1;
+  found.isLockable = false;
+}
+
 /** The rules of one file for names in one folder. */
 export class NameRules {
   readonly #rules: readonly NameRule[];
