@@ -4,7 +4,7 @@ import { bin, prepare, run } from './prepare.mjs';
 /** Runs the checks; ends the process at the first that fails. */
 export function check() {
   run(bin('oxfmt'), ['--check']);
-  run(bin('oxlint'), ['--type-aware', '--deny-warnings']);
+  run(bin('oxlint'), ['-c', 'oxlint.config.mjs', '--type-aware', '--deny-warnings']);
   run(bin('tsc'), ['--noEmit']);
   run(bin('knip'), []);
 }

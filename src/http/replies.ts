@@ -51,8 +51,8 @@ export function answerFrameworkError(
   error: FastifyError,
   _request: FastifyRequest,
   reply: FastifyReply,
-): FastifyReply {
-  return sendText(reply, error.statusCode ?? 400, error.message);
+): void {
+  void sendText(reply, error.statusCode ?? 400, error.message);
 }
 
 function sendText(reply: FastifyReply, status: number, message: string): FastifyReply {

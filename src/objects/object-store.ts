@@ -100,6 +100,37 @@ export interface ObjectStore extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** A start is not the time to look through a folder. */
+function removeLeftoversLater(temporary: string, onWarning: (message: string) => void): NodeJS.Timeout {
+  const remove = (): void => {
+    removeLeftovers(temporary).catch((error: unknown) => {
+      onWarning(`cannot remove old temporary files in ${temporary}: ${(error as Error).message}`);
+    });
+  };
+  return setTimeout(remove, LEFTOVERS_DELAY_MS).unref();
+}
+
+function largeFileRoom(usage: StoreUsage): ObjectStore['largeFiles'] {
+  return {
+    stored(oid, bytes) {
+      usage.arrived(arrivingId(oid), 0);
+      usage.added(oid, bytes);
+    },
+    used: (oid) => usage.touch(oid),
+    arrived: (oid, bytes) => usage.arrived(arrivingId(oid), bytes),
+    removed: (oids) => oids.forEach((oid) => usage.removed(oid)),
+    makeRoom: () => usage.makeRoom(),
+  };
+}
+
+function makeFolders(directory: string, folders: readonly string[]): void {
+  try {
+    for (const folder of folders) mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw toStoreError(error, directory);
+  }
+}
+
 function requireTree(id: ObjectId, payload: Buffer): void {
   const hashed = hashObject('tree', payload);
   if (hashed === id) return;
@@ -118,12 +149,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
   const onWarning = options.onWarning ?? (() => undefined);
   const objects = join(directory, 'objects');
   const temporary = join(directory, 'tmp');
-  try {
-    mkdirSync(objects, { recursive: true });
-    mkdirSync(temporary, { recursive: true });
-  } catch (error) {
-    throw toStoreError(error, directory);
-  }
+  makeFolders(directory, [objects, temporary]);
   const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS;
   const budget = options.budget ?? NO_BUDGET;
   const usage = new StoreUsage({
@@ -151,12 +177,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     },
   });
   const guarded = new ProtectedBlobs(directory);
-  const leftovers = setTimeout(() => {
-    removeLeftovers(temporary).catch((error: unknown) => {
-      onWarning(`cannot remove old temporary files in ${temporary}: ${(error as Error).message}`);
-    });
-  }, LEFTOVERS_DELAY_MS);
-  leftovers.unref();
+  const leftovers = removeLeftoversLater(temporary, onWarning);
 
   const close = async (): Promise<void> => {
     clearTimeout(leftovers);
@@ -198,16 +219,7 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
     keepWithinBudget: () => usage.watch(),
     makeRoom,
     prefetchRoom: () => usage.prefetchRoom(),
-    largeFiles: {
-      stored(oid, bytes) {
-        usage.arrived(arrivingId(oid), 0);
-        usage.added(oid, bytes);
-      },
-      used: (oid) => usage.touch(oid),
-      arrived: (oid, bytes) => usage.arrived(arrivingId(oid), bytes),
-      removed: (oids) => oids.forEach((oid) => usage.removed(oid)),
-      makeRoom,
-    },
+    largeFiles: largeFileRoom(usage),
     protectBlob: (id) => guarded.protect(id, storedFilePath(directory, id)),
     releaseBlob: (id) => guarded.release(id),
     status: () => usage.status(),

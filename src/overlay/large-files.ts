@@ -21,7 +21,7 @@ export function sizeOf(core: OverlayCore, inode: Inode): number | undefined {
   ) {
     return fstatSync(inode.content.fd).size;
   }
-  return inode.lower === undefined ? undefined : core.layer.knownSize(inode.lower as LayerEntry);
+  return inode.lower === undefined ? undefined : core.layer.knownSize(inode.lower);
 }
 
 /** Whether a file that nobody has open pays for its registration with the kernel. */

@@ -5,7 +5,7 @@ type Trim = (pad: number) => number;
 
 function findTrim(): Trim | undefined {
   try {
-    return libc.func('int malloc_trim(size_t pad)') as unknown as Trim;
+    return libc.func('int malloc_trim(size_t pad)');
   } catch {
     // Not GNU's C library: others give memory back by themselves.
     return undefined;

@@ -176,7 +176,7 @@ export function operationSequences(
 
 function withoutSetgid(operation: Operation): Operation {
   return 'mode' in operation && typeof operation.mode === 'number'
-    ? ({ ...operation, mode: operation.mode & ~0o2000 } as Operation)
+    ? { ...operation, mode: operation.mode & ~0o2000 }
     : operation;
 }
 

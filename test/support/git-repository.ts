@@ -180,9 +180,7 @@ class TestRepository implements GitRepository {
 }
 
 function entriesOf(files: FilesSpec): Iterable<readonly [string, PathSpec]> {
-  return Symbol.iterator in files
-    ? (files as Iterable<readonly [string, PathSpec]>)
-    : Object.entries(files as Readonly<Record<string, PathSpec>>);
+  return Symbol.iterator in files ? (files as Iterable<readonly [string, PathSpec]>) : Object.entries(files);
 }
 
 function pushChange(parts: Buffer[], name: string, spec: PathSpec): void {

@@ -60,8 +60,7 @@ function build(): void {
     const program = join(PROJECT, 'tools/build.mjs');
     execFileSync(process.execPath, [program], { timeout: BUILD_TIMEOUT_MS, stdio: 'pipe' });
   } catch (error) {
-    if (!existsSync(main))
-      throw new Error(`the build failed: ${String((error as Error).message)}`, { cause: error });
+    if (!existsSync(main)) throw new Error(`the build failed: ${(error as Error).message}`, { cause: error });
   }
 }
 

@@ -37,7 +37,7 @@ function detach(mountpoint: string, connection: string): void {
   attempt(() => writeFileSync(`/sys/fs/fuse/connections/${connection}/abort`, '1'));
   const [command, args] = process.getuid?.() === 0 ? ['umount', ['-l']] : ['fusermount3', ['-uz']];
   attempt(() =>
-    execFileSync(command as string, [...(args as string[]), mountpoint], {
+    execFileSync(command, [...args, mountpoint], {
       timeout: COMMAND_TIMEOUT_MS,
       stdio: 'ignore',
     }),

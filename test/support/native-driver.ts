@@ -1,7 +1,7 @@
 // Drives the binding over fuse-native as the package does: its handlers, called with what libfuse would pass.
 import { NativeSession } from '../../src/fuse/native/native-session.ts';
 import { nativeOperations } from '../../src/fuse/native/operations.ts';
-import type { FuseNativeAddon, Handler } from '../../src/fuse/native/package.ts';
+import type { FuseNativeAddon } from '../../src/fuse/native/package.ts';
 import { PathFilesystem } from '../../src/fuse/native/path-filesystem.ts';
 import type { Filesystem } from '../../src/fuse/filesystem.ts';
 import { errnoName } from '../../src/util/errno.ts';
@@ -112,7 +112,7 @@ export class NativeDriver {
     if (number === undefined || handler === undefined) throw new Error(`no operation ${name}`);
     return new Promise((resolve) => {
       this.#answers.set(thread, resolve);
-      (handler as Handler)(thread, number, ...(args as never[]));
+      handler(thread, number, ...(args as never[]));
     });
   }
 }

@@ -223,5 +223,5 @@ function detach(mountpoint: string): void {
   } catch {
     // Where the control filesystem is not mounted, or not ours.
   }
-  execFileSync(command as string, [...args, mountpoint], { timeout: STOP_TIMEOUT_MS, stdio: 'ignore' });
+  execFileSync(command, [...args, mountpoint], { timeout: STOP_TIMEOUT_MS, stdio: 'ignore' });
 }

@@ -41,7 +41,7 @@ async function inBackground(
     new Promise((resolve, reject) => {
       start((error, result) => {
         const errno = lastErrno();
-        if (error) reject(error as Error);
+        if (error) reject(error);
         else resolve(result < 0 ? errno : 0);
       });
     });

@@ -1,7 +1,7 @@
 // One reader of a large file that is arriving.
 import { closeSync } from 'node:fs';
 import type { ArrivingContent, PartRequest } from '../../util/arriving-content.ts';
-import { ErrnoError } from '../../util/errno.ts';
+import type { ErrnoError } from '../../util/errno.ts';
 import type { Awaitable } from '../../util/types.ts';
 
 /** What is fetched at once where a reader begins, and at most once it goes on in order. Bytes. */

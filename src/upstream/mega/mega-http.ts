@@ -8,6 +8,7 @@ import { backoffMs } from '../../util/backoff.ts';
 import { contentLengthOf } from '../../util/http-headers.ts';
 import type { AnswerHeaders } from '../../util/http-headers.ts';
 import { createPriorityLimiter } from '../../util/priority-limiter.ts';
+import type { PriorityLimiter } from '../../util/priority-limiter.ts';
 import { readAtMost } from '../../util/read-at-most.ts';
 import type { Awaitable } from '../../util/types.ts';
 import { UpstreamError } from '../upstream-error.ts';
@@ -15,6 +16,7 @@ import type { UpstreamRequest } from '../upstream.ts';
 import { AttemptError, badAnswer, describeFailure } from './attempt-error.ts';
 import type { AttemptState } from './attempt-error.ts';
 import { parseBaseUrl } from './base-url.ts';
+import type { BaseUrl } from './base-url.ts';
 import { statusError } from './http-answer.ts';
 
 /** How to talk to a Mega server. Times are in milliseconds. */
@@ -115,6 +117,8 @@ const METADATA_MAX_BYTES = 512 * 1024 * 1024;
 /** A server that asks for a longer wait than this gets no repeat. */
 const RETRY_AFTER_MAX_MS = 30_000;
 
+type Counters = { -readonly [Name in keyof MegaCounters]: MegaCounters[Name] };
+
 interface Run {
   readonly request: UpstreamRequest | undefined;
   /** Total time for all attempts, counted from the first that got a slot. */
@@ -124,66 +128,168 @@ interface Run {
 
 /** Opens no connection yet. Throws UpstreamError (`refused`) when the base URL is none. */
 export function createMegaHttp(options: MegaHttpOptions): MegaHttp {
-  const base = parseBaseUrl(options.baseUrl);
-  const pool = new Pool(base.origin, {
-    connections: options.concurrency,
-    connect: { timeout: options.connectTimeoutMs },
-    headersTimeout: options.requestTimeoutMs,
-    bodyTimeout: options.requestTimeoutMs,
-  });
-  const limiter = createPriorityLimiter(options.concurrency);
-  const closing = new AbortController();
-  const counters = { requests: 0, bytesReceived: 0, repeats: 0, failures: 0 };
-  const log = options.log ?? ((): void => undefined);
-  const headers = {
-    'user-agent': options.userAgent ?? 'scorpio',
-    'accept-encoding': 'identity',
-    ...(base.authorization === undefined ? {} : { authorization: base.authorization }),
-  };
+  return new PooledMegaHttp(options);
+}
 
-  const targetOf = (asked: MegaRequest): string => `${asked.method} ${base.url}${asked.path}`;
+class PooledMegaHttp implements MegaHttp {
+  readonly url: string;
+  readonly counters: Counters = { requests: 0, bytesReceived: 0, repeats: 0, failures: 0 };
+  readonly concurrency: number;
+  readonly log: (message: string) => void;
+  readonly #options: MegaHttpOptions;
+  readonly #base: BaseUrl;
+  readonly #pool: Pool;
+  readonly #limiter: PriorityLimiter;
+  readonly #closing = new AbortController();
+  readonly #headers: Readonly<Record<string, string>>;
 
-  /** The error of an attempt that a signal ended, whatever it looked like from inside. */
-  function abortError(link: AbortLink, asked: MegaRequest): UpstreamError {
-    const reason: unknown = link.signal.reason;
-    if (reason instanceof AttemptError) {
-      counters.failures++;
-      return reason.toUpstreamError(targetOf(asked), 1);
-    }
-    const why = closing.signal.aborted
-      ? 'the connection to the server is being closed'
-      : 'the caller gave up';
-    return new UpstreamError('aborted', `${why} (${targetOf(asked)})`, { cause: reason });
+  constructor(options: MegaHttpOptions) {
+    const base = parseBaseUrl(options.baseUrl);
+    this.#options = options;
+    this.#base = base;
+    this.url = base.url;
+    this.concurrency = options.concurrency;
+    this.log = options.log ?? ((): void => undefined);
+    this.#pool = new Pool(base.origin, {
+      connections: options.concurrency,
+      connect: { timeout: options.connectTimeoutMs },
+      headersTimeout: options.requestTimeoutMs,
+      bodyTimeout: options.requestTimeoutMs,
+    });
+    this.#limiter = createPriorityLimiter(options.concurrency);
+    this.#headers = {
+      'user-agent': options.userAgent ?? 'scorpio',
+      'accept-encoding': 'identity',
+      ...(base.authorization === undefined ? {} : { authorization: base.authorization }),
+    };
   }
 
-  async function* counted(body: AsyncIterable<Uint8Array>, state: AttemptState): AsyncGenerator<Uint8Array> {
-    try {
-      for await (const chunk of body) {
-        counters.bytesReceived += chunk.byteLength;
-        options.onBytes?.(chunk.byteLength);
-        yield chunk;
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  countReceived(bytes: number): void {
+    this.counters.bytesReceived += bytes;
+  }
+
+  stream<T>(call: StreamCall<T>, request: UpstreamRequest | undefined): Promise<T> {
+    return this.#perform(call, { request, deadlineMs: undefined, deadlineAt: Infinity });
+  }
+
+  read<T>(
+    asked: MegaRequest,
+    parse: (reply: MegaReply) => T,
+    request: UpstreamRequest | undefined,
+    accept?: readonly number[],
+  ): Promise<T> {
+    const call: StreamCall<T> = {
+      request: () => asked,
+      async handle({ status, headers, body }) {
+        const whole = await readAtMost(body, METADATA_MAX_BYTES);
+        if (whole === undefined) throw badAnswer('it is larger than any listing');
+        return parse({ status, headers, body: whole });
+      },
+      ...(accept === undefined ? {} : { accept }),
+    };
+    return this.#perform(call, {
+      request,
+      deadlineMs: this.#options.requestTimeoutMs,
+      deadlineAt: Infinity,
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#pool.destroy();
+  }
+
+  async #perform<T>(call: StreamCall<T>, run: Run): Promise<T> {
+    let failures = 0;
+    let attempts = 0;
+    let wrong = 0;
+    for (;;) {
+      const asked = await call.request();
+      try {
+        attempts++;
+        return await this.#attempt(call, asked, run);
+      } catch (error) {
+        if (!(error instanceof AttemptError)) throw error;
+        const progressed = call.progressed?.() === true;
+        failures = progressed ? 1 : failures + 1;
+        if (error.repeat === 'once') wrong++;
+        const isFinal =
+          failures >= this.#options.maxAttempts ||
+          wrong > 1 ||
+          error.repeat === 'never' ||
+          (error.repeat === 'after-progress' && !progressed) ||
+          (error.retryAfterMs ?? 0) > RETRY_AFTER_MAX_MS;
+        const waitMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures));
+        if (isFinal || !(await this.#pause(waitMs, run, asked))) {
+          if (error.kind !== 'not-found') this.counters.failures++;
+          throw error.toUpstreamError(this.#targetOf(asked), attempts);
+        }
+        this.counters.repeats++;
+        this.log(`${error.message} (${this.#targetOf(asked)}); repeating`);
       }
-    } catch (error) {
-      throw describeFailure(error, state);
     }
   }
 
-  async function exchange<T>(call: StreamCall<T>, asked: MegaRequest, signal: AbortSignal): Promise<T> {
+  async #attempt<T>(call: StreamCall<T>, asked: MegaRequest, run: Run): Promise<T> {
+    const link = linkAbort(run.request?.signal, this.#closing.signal);
+    let release: (() => void) | undefined;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      release = await this.#limiter.acquire(run.request?.priority ?? 'demand', link.signal);
+      if (run.deadlineMs !== undefined) {
+        if (run.deadlineAt === Infinity) run.deadlineAt = performance.now() + run.deadlineMs;
+        const text = `the server at ${this.#base.url} did not answer within ${Math.round(run.deadlineMs / 100) / 10} s`;
+        const onDeadline = (): void => link.abort(new AttemptError('timeout', 'never', text));
+        timer = setTimeout(onDeadline, Math.max(0, run.deadlineAt - performance.now()));
+      }
+      return await this.#exchange(call, asked, link.signal);
+    } catch (error) {
+      // An error of the handler (a full disk, say) says more than the signal that it may have caused.
+      if (link.signal.aborted && (error instanceof AttemptError || error === link.signal.reason)) {
+        throw this.#abortError(link, asked);
+      }
+      throw error;
+    } finally {
+      clearTimeout(timer);
+      release?.();
+      link.unlink();
+    }
+  }
+
+  /** Waits before the next attempt, or tells that there is no time for one. */
+  async #pause(ms: number, run: Run, asked: MegaRequest): Promise<boolean> {
+    if (performance.now() + ms >= run.deadlineAt) return false;
+    const link = linkAbort(run.request?.signal, this.#closing.signal);
+    try {
+      await sleep(ms, undefined, { signal: link.signal });
+      return true;
+    } catch {
+      throw this.#abortError(link, asked);
+    } finally {
+      link.unlink();
+    }
+  }
+
+  async #exchange<T>(call: StreamCall<T>, asked: MegaRequest, signal: AbortSignal): Promise<T> {
     const state = {
-      url: base.url,
+      url: this.#base.url,
       answering: false,
-      connectTimeoutMs: options.connectTimeoutMs,
-      silenceTimeoutMs: options.requestTimeoutMs,
+      connectTimeoutMs: this.#options.connectTimeoutMs,
+      silenceTimeoutMs: this.#options.requestTimeoutMs,
     };
     const json = asked.json === undefined ? undefined : JSON.stringify(asked.json);
-    counters.requests++;
+    this.counters.requests++;
     let response: Dispatcher.ResponseData;
     try {
-      response = await pool.request({
+      response = await this.#pool.request({
         method: asked.method,
-        path: base.prefix + asked.path,
+        path: this.#base.prefix + asked.path,
         headers: {
-          ...headers,
+          ...this.#headers,
           ...(json === undefined ? {} : { 'content-type': 'application/json' }),
           ...asked.headers,
         },
@@ -201,9 +307,9 @@ export function createMegaHttp(options: MegaHttpOptions): MegaHttp {
     stream.on('error', () => undefined);
     try {
       const { statusCode: status } = response;
-      const body = counted(stream, state);
+      const body = this.#counted(stream, state);
       if ((status < 200 || status > 299) && call.accept?.includes(status) !== true) {
-        throw await statusError(status, response.headers, body, base.url);
+        throw await statusError(status, response.headers, body, this.#base.url);
       }
       const contentLength = contentLengthOf(response.headers);
       return await call.handle({ status, headers: response.headers, contentLength, body });
@@ -213,102 +319,32 @@ export function createMegaHttp(options: MegaHttpOptions): MegaHttp {
     }
   }
 
-  async function attempt<T>(call: StreamCall<T>, asked: MegaRequest, run: Run): Promise<T> {
-    const link = linkAbort(run.request?.signal, closing.signal);
-    let release: (() => void) | undefined;
-    let timer: NodeJS.Timeout | undefined;
+  async *#counted(body: AsyncIterable<Uint8Array>, state: AttemptState): AsyncGenerator<Uint8Array> {
     try {
-      release = await limiter.acquire(run.request?.priority ?? 'demand', link.signal);
-      if (run.deadlineMs !== undefined) {
-        if (run.deadlineAt === Infinity) run.deadlineAt = performance.now() + run.deadlineMs;
-        const text = `the server at ${base.url} did not answer within ${Math.round(run.deadlineMs / 100) / 10} s`;
-        const onDeadline = (): void => link.abort(new AttemptError('timeout', 'never', text));
-        timer = setTimeout(onDeadline, Math.max(0, run.deadlineAt - performance.now()));
+      for await (const chunk of body) {
+        this.counters.bytesReceived += chunk.byteLength;
+        this.#options.onBytes?.(chunk.byteLength);
+        yield chunk;
       }
-      return await exchange(call, asked, link.signal);
     } catch (error) {
-      // An error of the handler (a full disk, say) says more than the signal that it may have caused.
-      if (link.signal.aborted && (error instanceof AttemptError || error === link.signal.reason)) {
-        throw abortError(link, asked);
-      }
-      throw error;
-    } finally {
-      clearTimeout(timer);
-      release?.();
-      link.unlink();
+      throw describeFailure(error, state);
     }
   }
 
-  /** Waits before the next attempt, or tells that there is no time for one. */
-  async function pause(ms: number, run: Run, asked: MegaRequest): Promise<boolean> {
-    if (performance.now() + ms >= run.deadlineAt) return false;
-    const link = linkAbort(run.request?.signal, closing.signal);
-    try {
-      await sleep(ms, undefined, { signal: link.signal });
-      return true;
-    } catch {
-      throw abortError(link, asked);
-    } finally {
-      link.unlink();
+  /** The error of an attempt that a signal ended, whatever it looked like from inside. */
+  #abortError(link: AbortLink, asked: MegaRequest): UpstreamError {
+    const reason: unknown = link.signal.reason;
+    if (reason instanceof AttemptError) {
+      this.counters.failures++;
+      return reason.toUpstreamError(this.#targetOf(asked), 1);
     }
+    const why = this.#closing.signal.aborted
+      ? 'the connection to the server is being closed'
+      : 'the caller gave up';
+    return new UpstreamError('aborted', `${why} (${this.#targetOf(asked)})`, { cause: reason });
   }
 
-  async function perform<T>(call: StreamCall<T>, run: Run): Promise<T> {
-    let failures = 0;
-    let attempts = 0;
-    let wrong = 0;
-    for (;;) {
-      const asked = await call.request();
-      try {
-        attempts++;
-        return await attempt(call, asked, run);
-      } catch (error) {
-        if (!(error instanceof AttemptError)) throw error;
-        const progressed = call.progressed?.() === true;
-        failures = progressed ? 1 : failures + 1;
-        if (error.repeat === 'once') wrong++;
-        const isFinal =
-          failures >= options.maxAttempts ||
-          wrong > 1 ||
-          error.repeat === 'never' ||
-          (error.repeat === 'after-progress' && !progressed) ||
-          (error.retryAfterMs ?? 0) > RETRY_AFTER_MAX_MS;
-        const waitMs = Math.max(error.retryAfterMs ?? 0, backoffMs(failures));
-        if (isFinal || !(await pause(waitMs, run, asked))) {
-          if (error.kind !== 'not-found') counters.failures++;
-          throw error.toUpstreamError(targetOf(asked), attempts);
-        }
-        counters.repeats++;
-        log(`${error.message} (${targetOf(asked)}); repeating`);
-      }
-    }
+  #targetOf(asked: MegaRequest): string {
+    return `${asked.method} ${this.url}${asked.path}`;
   }
-
-  return {
-    url: base.url,
-    counters,
-    countReceived(bytes) {
-      counters.bytesReceived += bytes;
-    },
-    concurrency: options.concurrency,
-    log,
-    closing: closing.signal,
-    stream: (call, request) => perform(call, { request, deadlineMs: undefined, deadlineAt: Infinity }),
-    read(asked, parse, request, accept) {
-      const call: StreamCall<ReturnType<typeof parse>> = {
-        request: () => asked,
-        async handle({ status, headers: answered, body }) {
-          const whole = await readAtMost(body, METADATA_MAX_BYTES);
-          if (whole === undefined) throw badAnswer('it is larger than any listing');
-          return parse({ status, headers: answered, body: whole });
-        },
-        ...(accept === undefined ? {} : { accept }),
-      };
-      return perform(call, { request, deadlineMs: options.requestTimeoutMs, deadlineAt: Infinity });
-    },
-    async close() {
-      closing.abort();
-      await pool.destroy();
-    },
-  };
 }

@@ -127,7 +127,7 @@ describe('serving', () => {
         body: '{"path":"/a","job_id":"j"}',
       });
       await expect
-        .poll(async () => (await (await fetch(`http://${daemon.address}/antares/mounts`)).json()) as unknown)
+        .poll(async () => await (await fetch(`http://${daemon.address}/antares/mounts`)).json())
         .toMatchObject({ mounts: [{ state: 'Provisioning' }] });
       const started = Date.now();
       expect(await daemon.stop()).toBe(0);

@@ -70,12 +70,7 @@ describe('bodies', () => {
     [{ 'content-type': 'application/jsonx' }],
     [{ 'content-type': ';;' }],
   ])('need a JSON content type, not %j', async (headers) => {
-    const answer = await http.ask(
-      'POST',
-      '/antares/mounts',
-      '{"path":"/a"}',
-      headers as Record<string, string>,
-    );
+    const answer = await http.ask('POST', '/antares/mounts', '{"path":"/a"}', headers);
     expect([answer.status, answer.text]).toEqual([
       415,
       'Expected request with `Content-Type: application/json`',
