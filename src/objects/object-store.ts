@@ -151,20 +151,16 @@ export function openObjectStore(directory: string, options: ObjectStoreOptions =
   const temporary = join(directory, 'tmp');
   makeFolders(directory, [objects, temporary]);
   const busyTimeoutMs = options.busyTimeoutMs ?? BUSY_TIMEOUT_MS;
-  const budget = options.budget ?? NO_BUDGET;
   const usage = new StoreUsage({
     directory,
-    budget,
+    budget: options.budget ?? NO_BUDGET,
     busyTimeoutMs,
     onWarning,
     shrinkMetadata: (maxBytes) => metadata.shrink(maxBytes),
   });
   const makeRoom = (): boolean => usage.makeRoom();
-  const metadata = new MetadataDb(join(directory, 'metadata.db'), {
-    onWarning,
-    busyTimeoutMs,
-    makeRoom,
-  });
+  const rules = { onWarning, busyTimeoutMs, makeRoom };
+  const metadata = new MetadataDb(join(directory, 'metadata.db'), rules);
   const correctedSizes = metadata.corrections();
   const blobs = new BlobFiles(objects, temporary, {
     onWarning,
