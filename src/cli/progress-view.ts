@@ -24,7 +24,8 @@ export interface ProgressView {
   end(): void;
 }
 
-const BAR_CELLS = 24;
+/** The bar leaves its room to the words. */
+const BAR_CELLS = { most: 24, least: 6 };
 const LINE_INTERVAL_MS = 5000;
 /** The rate is that of so many last milliseconds. */
 const RATE_WINDOW_MS = 5000;
@@ -80,11 +81,8 @@ export function createProgressView(
     show(numbers) {
       const text = describeProgress(numbers, rateOf(numbers.bytes));
       if (output.isTTY === true) {
-        const share = shareOf(numbers);
-        const done = Math.round(share * BAR_CELLS);
-        const percent = numbers.isCounting ? '  …' : `${Math.floor(share * 100)}%`.padStart(4);
-        const line = `[${'#'.repeat(done)}${'.'.repeat(BAR_CELLS - done)}]${percent} ${text}`;
-        output.write(CLEAR_LINE + line.slice(0, (output.columns ?? 80) - 1));
+        const width = (output.columns ?? 80) - 1;
+        output.write(CLEAR_LINE + barLine(numbers, text, width).slice(0, width));
         return;
       }
       if (now() - lastLine < LINE_INTERVAL_MS) return;
@@ -95,6 +93,15 @@ export function createProgressView(
       if (output.isTTY === true) output.write(CLEAR_LINE);
     },
   };
+}
+
+function barLine(numbers: ProgressNumbers, text: string, width: number): string {
+  const share = shareOf(numbers);
+  const percent = numbers.isCounting ? '  …' : `${Math.floor(share * 100)}%`.padStart(4);
+  const room = width - `[]${percent} ${text}`.length;
+  const cells = Math.min(BAR_CELLS.most, Math.max(BAR_CELLS.least, room));
+  const done = Math.round(share * cells);
+  return `[${'#'.repeat(done)}${'.'.repeat(cells - done)}]${percent} ${text}`;
 }
 
 function createRate(now: () => number): (bytes: number) => number {

@@ -70,8 +70,12 @@ test('on a terminal it is a bar that stays on its line, elsewhere a line every f
   const bar = createProgressView({ isTTY: true, columns: 50, write }, () => now);
   bar.show(NUMBERS);
   bar.end();
-  expect(written[0]).toBe('\r\u001B[K[######..................] 25% 5/10 files, 2 MB/8');
+  expect(written[0]).toBe('\r\u001B[K[#####................] 25% 5/10 files, 2 MB/8 MB');
   expect(written.at(-1)).toBe('\r\u001B[K');
+  createProgressView({ isTTY: true, columns: 100, write }, () => now).show(NUMBERS);
+  expect(written.at(-1)).toBe('\r\u001B[K[######..................] 25% 5/10 files, 2 MB/8 MB');
+  createProgressView({ isTTY: true, columns: 20, write }, () => now).show(NUMBERS);
+  expect(written.at(-1)).toBe('\r\u001B[K[##....] 25% 5/10 f');
   written.length = 0;
   const lines = createProgressView({ write }, () => now);
   lines.show(NUMBERS);
