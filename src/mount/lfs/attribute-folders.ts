@@ -43,14 +43,53 @@ interface Place extends AttributeFolder {
 
 /** What is known of folders, consistent with one state of the attribute files. */
 class Known {
-  /** By path in the mount. */
-  readonly places = new LruCache<string, Place>(REMEMBERED_FOLDERS);
+  /** By path in the mount; with a folder all those above it are there, but for the root. */
+  readonly #places = new Map<string, Place>();
+  /** Paths of the folders in a folder that are known. */
+  readonly #children = new Map<string, Set<string>>();
   /** Of lower folders that the mount does not show under their own path. */
   readonly elsewhere = new LruCache<string, AttributeRules>(REMEMBERED_FOLDERS);
-  root: Place | undefined;
+  #root: Place | undefined;
+
+  place(path: string): Place | undefined {
+    return path === '' ? this.#root : this.#places.get(path);
+  }
+
+  keep(place: Place): void {
+    const path = place.names.join('/');
+    if (path === '') {
+      this.#root = place;
+      return;
+    }
+    const parent = parentPath(path);
+    if (parent !== '' && !this.#places.has(parent)) return;
+    this.#places.set(path, place);
+    const siblings = this.#children.get(parent);
+    if (siblings === undefined) this.#children.set(parent, new Set([path]));
+    else siblings.add(path);
+  }
+
+  /** Forgets folders when there are too many. */
+  limit(): void {
+    if (this.#places.size <= REMEMBERED_FOLDERS) return;
+    this.#places.clear();
+    this.#children.clear();
+  }
+
+  /** Forgets a folder and all below it. */
+  drop(path: string): void {
+    this.elsewhere.clear();
+    this.#children.get(parentPath(path))?.delete(path);
+    const waiting = [path];
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      for (const child of this.#children.get(next) ?? []) waiting.push(child);
+      this.#children.delete(next);
+      this.#places.delete(next);
+    }
+  }
 
   lowerRules(folder: string): AttributeRules | undefined {
-    const place = folder === '' ? this.root : this.places.get(folder);
+    const place = this.place(folder);
     return place?.isInPlace === true ? place.rules : this.elsewhere.get(folder);
   }
 }
@@ -64,6 +103,8 @@ export class AttributeFolders {
   readonly #aboveFlight = new SingleFlight<'above', readonly AttributeFiles[]>(() => new ErrnoError('EINTR'));
   #above: readonly AttributeFiles[] | undefined;
   #known = new Known();
+  /** Grows with each change: what was read before it may not hold any more. */
+  #epoch = 0;
   /** What was known when the overlay was last told of a change, while there are changes that it was not told of. */
   #before: Known | undefined;
   /** Folders of the mount in which the upper layer decides about an attribute file. */
@@ -84,7 +125,7 @@ export class AttributeFolders {
   }
 
   knownMergedRules(folder: string): AttributeRules | undefined {
-    return folder === '' ? this.#known.root?.rules : this.#known.places.get(folder)?.rules;
+    return this.#known.place(folder)?.rules;
   }
 
   mergedRules(folder: string, signal?: AbortSignal): Awaitable<AttributeRules> {
@@ -111,14 +152,19 @@ export class AttributeFolders {
   edited(folder: string): void {
     this.#edits.add(folder);
     this.#before ??= this.#known;
-    this.#forget(new Known());
+    this.#known = new Known();
+    this.#changed();
   }
 
-  /** Folders moved, without attribute files that somebody edited: the root's rules stay. */
-  forgetPlaces(): void {
-    const known = new Known();
-    known.root = this.#known.root;
-    this.#forget(known);
+  /** A folder of the mount moved, or is gone. */
+  moved(path: string): void {
+    // One above it that the upper layer did not have may be there by now: so it is looked for again.
+    const names = path.split('/');
+    const stale = names.findIndex((_, depth) => {
+      return this.#known.place(names.slice(0, depth + 1).join('/'))?.hasUpper === false;
+    });
+    this.#known.drop(stale < 0 ? path : names.slice(0, stale + 1).join('/'));
+    this.#changed();
   }
 
   /** Whether the upper layer decides about an attribute file in a folder of the mount, or below it. */
@@ -155,8 +201,8 @@ export class AttributeFolders {
     void this.#aboveFlight.close();
   }
 
-  #forget(known: Known): void {
-    this.#known = known;
+  #changed(): void {
+    this.#epoch++;
     this.#lastFolder = undefined;
     this.#lastRules = undefined;
   }
@@ -180,39 +226,43 @@ export class AttributeFolders {
   /** The folder at a path of the mount. */
   #place(path: string, request: LayerRequest): Awaitable<Place> {
     const known = this.#known;
-    const found = path === '' ? known.root : known.places.get(path);
+    const found = known.place(path);
     if (found !== undefined) return found;
+    known.limit();
+    const epoch = this.#epoch;
     const names = path === '' ? [] : path.split('/');
     let start: Place | undefined;
     for (let depth = names.length - 1; depth > 0 && start === undefined; depth--) {
-      start = known.places.get(names.slice(0, depth).join('/'));
+      start = known.place(names.slice(0, depth).join('/'));
     }
     return chain(
-      chain(start ?? this.#root(known, request), (place) => this.#descend(known, place, names, request)),
+      chain(start ?? known.place('') ?? this.#root(request), (place) =>
+        this.#descend(this.#kept(place, epoch), names, epoch, request),
+      ),
       // What was read may be of the time before a change.
-      (place) => (this.#known === known ? place : this.#place(path, request)),
+      (place) => (this.#epoch === epoch ? place : this.#place(path, request)),
     );
   }
 
+  #kept(place: Place, epoch: number): Place {
+    if (this.#epoch === epoch) this.#known.keep(place);
+    return place;
+  }
+
   /** Goes down as far as folders are known without waiting, then waits for the next one. */
-  #descend(known: Known, start: Place, names: readonly string[], request: LayerRequest): Awaitable<Place> {
+  #descend(start: Place, names: readonly string[], epoch: number, request: LayerRequest): Awaitable<Place> {
     let place = start;
     for (let depth = place.names.length; depth < names.length; depth++) {
       const next = this.#enter(place, names.slice(0, depth + 1), request);
-      const keep = (entered: Place): Place => {
-        known.places.set(entered.names.join('/'), entered);
-        return entered;
-      };
       if (next instanceof Promise) {
-        return next.then((entered) => this.#descend(known, keep(entered), names, request));
+        return next.then((entered) => this.#descend(this.#kept(entered, epoch), names, epoch, request));
       }
-      place = keep(next);
+      place = this.#kept(next, epoch);
     }
     return place;
   }
 
-  #root(known: Known, request: LayerRequest): Awaitable<Place> {
-    if (known.root !== undefined) return known.root;
+  #root(request: LayerRequest): Awaitable<Place> {
     const { plain, rootPath, global } = this.#parts;
     const folder: AttributeFolder = { names: [], lower: plain.root, hasUpper: true };
     return chain(this.#filesAbove(request), (files) =>
@@ -223,8 +273,7 @@ export class AttributeFolders {
             global: global.content,
             above: { path: rootPath, files },
           });
-          known.root = { ...folder, rules, isInPlace: true };
-          return known.root;
+          return { ...folder, rules, isInPlace: true };
         }),
       ),
     );
@@ -268,7 +317,7 @@ export class AttributeFolders {
 
   /** Rules of a lower folder that the mount shows elsewhere, or not at all: the repository's, from where they part. */
   async #rulesElsewhere(folder: string, request: LayerRequest): Promise<AttributeRules> {
-    const known = this.#known;
+    const epoch = this.#epoch;
     const names = folder.split('/');
     let rules: AttributeRules | undefined;
     for (let depth = 0; depth <= names.length; depth++) {
@@ -283,8 +332,8 @@ export class AttributeFolders {
       const gitattributes = await this.#read(plain, GITATTRIBUTES, request);
       rules = rules?.inside(names[depth - 1] ?? '', { gitattributes });
     }
-    if (rules === undefined || this.#known !== known) return this.lowerRules(folder, request.signal);
-    known.elsewhere.set(folder, rules);
+    if (rules === undefined || this.#epoch !== epoch) return this.lowerRules(folder, request.signal);
+    this.#known.elsewhere.set(folder, rules);
     return rules;
   }
 

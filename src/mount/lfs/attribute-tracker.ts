@@ -79,7 +79,7 @@ class Tracker implements AttributeTracker {
       },
       folderChanged: (path) => {
         if (this.#folders.hasEditsBelow(path)) this.#changed(path);
-        else this.#folders.forgetPlaces();
+        else this.#folders.moved(path);
       },
     };
   }

@@ -6,6 +6,7 @@ import { ATTRIBUTE_FILE_READ_MAX } from '../../../../src/mount/lfs/attribute-fil
 import { UpstreamError } from '../../../../src/upstream/upstream-error.ts';
 import { ErrnoError } from '../../../../src/util/errno.ts';
 import { seedFile, seedSymlink, type SeedTree } from '../../../support/seed-tree.ts';
+import { createRandom } from '../../../support/random.ts';
 import { BIN, POINTER_SIZED, TrackerStage, type TrackerStageOptions } from './tracker-stage.ts';
 
 let stage: TrackerStage;
@@ -255,6 +256,58 @@ test('many changes in a row are all told of, however few times', async () => {
     expect(concerned).toContain('sub/b.bin');
   });
   expect(await stage.isLower('x.x49')).toBe(true);
+});
+
+const FOLDERS = ['a', 'b', 'a/c', 'b/c', 'a/c/d', 'b/d', 'a/b'];
+const NEW_FOLDERS = ['n', 'a/n', 'b/n', 'n/c', 'a/n/d', 'b/d/n'];
+const ALL_FOLDERS = ['', ...FOLDERS, ...NEW_FOLDERS];
+const CONTENTS = ['*.bin filter=lfs\n', '*.bin -filter\n', 'c/*.dat filter=lfs\n', '**/d/* filter=lfs\n', ''];
+
+/** One random change; those that cannot be are none. */
+async function changeAtRandom(random: () => number): Promise<void> {
+  const { fs } = stage.overlay;
+  const pick = (list: readonly string[]): string => list[Math.floor(random() * list.length)] ?? '';
+  const file = `${pick(ALL_FOLDERS)}/.gitattributes`.replace(/^\//u, '');
+  const draw = random();
+  try {
+    if (draw < 0.15) await stage.write(file, pick(CONTENTS));
+    else if (draw < 0.2) await fs.unlink(file);
+    else if (draw < 0.25) await fs.setattr(file, { mode: 0o600 });
+    else if (draw < 0.3) await fs.rename(file, `${pick(FOLDERS)}/.gitattributes`);
+    else if (draw < 0.6) await fs.rename(pick(ALL_FOLDERS), pick(NEW_FOLDERS));
+    else if (draw < 0.75) await fs.rename(pick(NEW_FOLDERS), pick(FOLDERS));
+    else if (draw < 0.95) await fs.mkdir(pick(ALL_FOLDERS));
+    else await fs.remove(pick(NEW_FOLDERS));
+  } catch (error) {
+    if (!(error instanceof ErrnoError)) throw error;
+  }
+}
+
+test('whatever is changed, what is known is what one who looks anew would find', async () => {
+  const seed: SeedTree = Object.fromEntries(
+    ['', ...FOLDERS].flatMap((folder, index) => {
+      const at = (name: string): string => (folder === '' ? name : `${folder}/${name}`);
+      const own = index % 3 > 0 ? [[at('.gitattributes'), seedFile(CONTENTS[index % 5] ?? '')]] : [];
+      return [...own, [at('x.bin'), POINTER_SIZED]] as [string, SeedTree[string]][];
+    }),
+  );
+  for (let run = 0; run < 4; run++) {
+    const random = createRandom(run);
+    open(seed);
+    for (let round = 0; round < 50; round++) {
+      await changeAtRandom(random);
+      const fresh = stage.another();
+      for (const folder of ALL_FOLDERS) {
+        const now = [await stage.tracker.mergedRules(folder), await stage.tracker.source.rules(folder)];
+        const then = [await fresh.mergedRules(folder), await fresh.source.rules(folder)];
+        const marks = (list: typeof now): boolean[] =>
+          list.flatMap((rules) => ['x.bin', 'x.dat', 'x'].map((name) => rules.of(name).isLfs));
+        expect([run, round, folder, ...marks(now)]).toEqual([run, round, folder, ...marks(then)]);
+      }
+      fresh.close();
+    }
+    if (run < 3) await stage.dispose();
+  }
 });
 
 test('paths of two thousand folders are no problem', async () => {

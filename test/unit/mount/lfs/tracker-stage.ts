@@ -49,6 +49,7 @@ export class TrackerStage {
   readonly warnings: string[] = [];
   policyChanges = 0;
   readonly #layer: ReturnType<typeof createMemoryLayer>;
+  readonly #options: TrackerStageOptions;
 
   constructor(seed: SeedTree, options: TrackerStageOptions = {}) {
     const layer = createMemoryLayer(
@@ -64,14 +65,8 @@ export class TrackerStage {
         folderChanged: (path) => tracker().listener.folderChanged(path),
       },
     });
-    this.tracker = createAttributeTracker({
-      plain: options.plain?.(layer) ?? layer,
-      upperDir: this.overlay.upper(),
-      rootPath: options.rootPath ?? '',
-      above: options.above ?? (async () => []),
-      global: options.global ?? NO_GLOBAL,
-      onWarning: (message) => this.warnings.push(message),
-    });
+    this.#options = options;
+    this.tracker = this.another();
     const paths = Object.keys(seed);
     this.tracker.attach({
       policyChanged: () => undefined,
@@ -83,6 +78,19 @@ export class TrackerStage {
         );
         this.told.push({ folder, concerned: below.filter(concerns).map(({ path }) => path) });
       },
+    });
+  }
+
+  /** One more tracker of the same mount, which hears of nothing. */
+  another(): AttributeTracker {
+    const { plain, rootPath = '', above = async () => [], global = NO_GLOBAL } = this.#options;
+    return createAttributeTracker({
+      plain: plain?.(this.#layer) ?? this.#layer,
+      upperDir: this.overlay.upper(),
+      rootPath,
+      above,
+      global,
+      onWarning: (message) => this.warnings.push(message),
     });
   }
 
