@@ -16,8 +16,9 @@ import {
 import type { GlobalAttributes } from './global-attributes.ts';
 import type { MergedAttributes } from './mount-lfs-parts.ts';
 
-/** After telling the overlay of a change, so many times as long as that took belongs to others. */
-const REST_FACTOR = 4;
+/** Telling the overlay of changes may take this long in a row, then a share of the time: the rest belongs to others. */
+const TELLING_MS_MAX = 500;
+const TELLING_SHARE = 0.2;
 /** Folders that are told of one by one; of more, the whole mount. */
 const FOLDERS_MAX = 16;
 
@@ -61,7 +62,9 @@ class Tracker implements AttributeTracker {
   /** Folders of the mount whose attribute files changed and of which the overlay was not told. */
   #untold = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
-  #restsUntil = 0;
+  /** What was spent on telling, beyond its share until `#countedAt`; milliseconds. */
+  #spentMs = 0;
+  #countedAt = 0;
   #isClosed = false;
 
   constructor(parts: AttributeTrackerParts) {
@@ -112,10 +115,13 @@ class Tracker implements AttributeTracker {
     this.#folders.edited(folder);
     this.#untold.add(folder);
     if (this.#timer !== undefined) return;
-    const rest = this.#restsUntil - performance.now();
-    // At once: whoever wrote the file may look at the others before its write has returned.
-    if (rest <= 0) this.#tell();
-    else this.#timer = setTimeout(() => this.#tell(), rest).unref();
+    const now = performance.now();
+    this.#spentMs = Math.max(0, this.#spentMs - (now - this.#countedAt) * TELLING_SHARE);
+    this.#countedAt = now;
+    const tooMuchMs = this.#spentMs - TELLING_MS_MAX;
+    // At once: whoever wrote the file looks at the others as soon as its write has returned.
+    if (tooMuchMs <= 0) this.#tell();
+    else this.#timer = setTimeout(() => this.#tell(), tooMuchMs / TELLING_SHARE).unref();
   }
 
   #tell(): void {
@@ -136,8 +142,7 @@ class Tracker implements AttributeTracker {
       // The overlay's operation that changed the file must not fail for it.
       this.#warn(error);
     }
-    const end = performance.now();
-    this.#restsUntil = end + (end - start) * REST_FACTOR;
+    this.#spentMs += performance.now() - start;
   }
 
   /** So that the new rules are at hand, and the policy hears of locks that they are the first to speak of. */

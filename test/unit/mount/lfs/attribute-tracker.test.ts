@@ -247,15 +247,41 @@ test('an edit while rules are being found is not lost', async () => {
   }
 });
 
-test('many changes in a row are all told of, however few times', async () => {
+test('each change is told of before its write returns', async () => {
   open(TREE);
   for (const folder of ['', 'sub', 'sub/deep', 'other']) await stage.tracker.source.rules(folder);
-  for (let round = 0; round < 50; round++) await stage.write('.gitattributes', `*.x${round} filter=lfs\n`);
-  await vi.waitFor(() => {
-    const concerned = new Set(stage.told.flatMap((told) => told.concerned));
-    expect(concerned).toContain('sub/b.bin');
+  const fh = await stage.overlay.fs.open('.gitattributes', 1);
+  for (let round = 0; round < 50; round++) {
+    stage.told.length = 0;
+    await stage.overlay.fs.write(fh, round % 2 === 0 ? '*.dat' : '*.bin');
+    expect(stage.told.flatMap(({ concerned }) => concerned)).toContain('sub/c.dat');
+    expect(stage.tracker.source.knownRules('')?.of('c.dat').isLfs).toBe(round % 2 === 0);
+    await stage.tracker.source.rules('sub');
+  }
+  stage.overlay.fs.close(fh);
+});
+
+test('when telling takes long, changes are told of together', async () => {
+  open(TREE);
+  let told = 0;
+  const hold = (): void => {
+    told++;
+    const end = performance.now() + 300;
+    while (performance.now() < end);
+  };
+  stage.tracker.attach({
+    policyChanged: () => undefined,
+    policyChangedEverywhere: () => undefined,
+    lowerChanged: hold,
   });
-  expect(await stage.isLower('x.x49')).toBe(true);
+  const fh = await stage.overlay.fs.open('.gitattributes', 1);
+  for (let round = 0; round < 20; round++) await stage.overlay.fs.write(fh, `*.x${round % 10} filter=lfs\n`);
+  stage.overlay.fs.close(fh);
+  const atOnce = told;
+  expect(atOnce).toBeGreaterThanOrEqual(2);
+  expect(atOnce).toBeLessThan(20);
+  expect((await stage.tracker.source.rules('')).of('a.x9').isLfs).toBe(true);
+  await vi.waitFor(() => expect(told).toBeGreaterThan(atOnce), { timeout: 20_000 });
 });
 
 const FOLDERS = ['a', 'b', 'a/c', 'b/c', 'a/c/d', 'b/d', 'a/b'];
