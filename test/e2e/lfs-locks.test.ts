@@ -75,6 +75,16 @@ test('new files, and those that are moved to names that are not lockable, may be
   expect(await attribute('new.bin', 'state')).toBe('new');
 });
 
+test('what is no file of the mount is not locked', async () => {
+  await mount();
+  await inMount('mkdir folder; echo new > folder/new.bin; rm b.bin');
+  for (const path of ['folder', 'b.bin', 'nothing.bin']) {
+    const { code, stderr } = await stage.scorpio('lfs', 'lock', join(point, path));
+    expect([code, stderr]).toEqual([1, expect.stringContaining('only files can be locked')]);
+  }
+  await stage.succeed('lfs', 'lock', join(point, 'folder/new.bin'));
+});
+
 test('attributes tell what a file is', async () => {
   await mount();
   expect(await attribute('a.bin', 'lfs.oid')).toBe(lfsOid(CONTENT));

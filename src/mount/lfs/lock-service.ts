@@ -25,6 +25,8 @@ export interface LockServiceOptions {
   readonly client: (signal: AbortSignal) => Promise<{ readonly locks: LfsLocksClient }>;
   /** A folder of this mount alone, absolute; made when it is needed. */
   readonly stateFolder: string;
+  /** Whether the mount has a regular file under a path (latin1). Rejects as a layer does. */
+  readonly hasFile: (path: string, signal: AbortSignal) => Promise<boolean>;
   /** How often the locks are asked for in the background; 0: never. */
   readonly refreshMs: number;
   readonly log: Logger;
@@ -117,6 +119,9 @@ class MountLockService implements LockService {
 
   async lock(paths: readonly string[], signal: AbortSignal): Promise<readonly LfsLockResult[]> {
     return this.#each(paths, signal, async (path, locks) => {
+      if (!(await this.#options.hasFile(toLatin1(path), signal))) {
+        throw new MountError('invalid', `the mount has no file ${path}; only files can be locked`);
+      }
       const lock = await locks.lock(this.#paths.toServer(path), { signal });
       await this.#note(lock);
       return lock;

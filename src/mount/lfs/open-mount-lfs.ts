@@ -1,5 +1,6 @@
 // Large files of one mount, put together: attributes, the layer that reads pointers as large files, locks, and what
 // commands ask for.
+import { constants } from 'node:fs';
 import { join } from 'node:path';
 import type { LfsConfig } from '../../config/config.ts';
 import type { Layer } from '../../layers/layer.ts';
@@ -11,9 +12,11 @@ import type { AttributeSource } from '../../lfs/attributes/attribute-source.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
 import type { FilePolicy, OverlayControl, OverlayListener } from '../../overlay/file-policy.ts';
+import { UpperChanges } from '../../overlay/upper-changes.ts';
 import type { Upstream } from '../../upstream/upstream.ts';
 import type { Logger } from '../../util/logger.ts';
 import type { PathFilter } from '../../util/path-filter.ts';
+import { mergedObject } from '../merged-changes.ts';
 import type { MountLfsReport } from '../mount-host.ts';
 import type { ActiveFolders } from './active-folders.ts';
 import { createAttributesAbove } from './attributes-above.ts';
@@ -84,6 +87,10 @@ export class MountedLfs implements MountedLargeFiles {
       repositoryPath: spec.path,
       client: (signal) => this.#server.client(signal),
       stateFolder,
+      hasFile: async (path, signal) => {
+        const shown = await mergedObject(plain, new UpperChanges(spec.upperDir), path, signal);
+        return ((shown?.upper?.mode ?? shown?.lower?.mode ?? 0) & constants.S_IFMT) === constants.S_IFREG;
+      },
       refreshMs: config.locksRefreshSecs * 1000,
       log: this.#log,
       onChange: (paths) => {

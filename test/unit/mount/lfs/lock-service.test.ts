@@ -42,6 +42,7 @@ function makeService(
     repositoryPath: options.path ?? '/project',
     client: () => Promise.resolve(client),
     stateFolder: folder,
+    hasFile: (path) => Promise.resolve(path.includes('.')),
     refreshMs: options.refreshMs ?? 0,
     log: createLogger('info', (line) => logged.push(line)),
     onChange: (paths) => changed.push([...paths]),
@@ -179,6 +180,17 @@ test('a server that is away is told of once, and what was known of locks stays',
   await expect(service.locks({}, never)).rejects.toMatchObject({ kind: 'upstream' });
   expect(await service.locks({ isCached: true }, never)).toMatchObject([{ path: 'project/a.bin' }]);
   expect(logged.filter((line) => line.includes('not known'))).toHaveLength(1);
+});
+
+test('a folder, and what is not there, is not locked', async () => {
+  const mega = await startMega();
+  const [folder, file] = await makeService(mega.url).service.lock(['art', 'a.bin'], never);
+  expect(folder).toMatchObject({
+    lock: undefined,
+    error: expect.stringContaining('the mount has no file art'),
+  });
+  expect(file?.error).toBeUndefined();
+  expect(pathsOnServer(mega)).toEqual(['project/a.bin']);
 });
 
 test('a path that leads out of the mount is refused', async () => {
