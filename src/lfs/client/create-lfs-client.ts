@@ -7,7 +7,7 @@ import { createCredentials } from './credentials.ts';
 import { startDownload } from './download.ts';
 import { placesOf, urlBelow } from './endpoint.ts';
 import type { Place } from './endpoint.ts';
-import { shownUrl } from './failures.ts';
+import { abortedError, shownUrl } from './failures.ts';
 import { createServerFinder } from './find-server.ts';
 import { loadGitSettings } from './git-settings.ts';
 import type { GitSettings } from './git-settings.ts';
@@ -59,6 +59,27 @@ function parseUrl(text: string, key: string): URL {
   return url;
 }
 
+/** The .lfsconfig. Without it nobody can tell where the server is: it may be elsewhere than at the usual places. */
+async function lfsConfigOf(
+  { lfsConfig }: LfsClientOptions,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await lfsConfig?.(signal);
+  } catch (error) {
+    if (signal.aborted) throw abortedError(signal, 'reading .lfsconfig');
+    if (error instanceof LfsError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new LfsError(
+      'unreachable',
+      `cannot read .lfsconfig, which may say where the LFS server is: ${reason}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
 /** The value of a function that is called once; a failed call is made again. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
@@ -93,7 +114,7 @@ export function createLfsClient(options: LfsClientOptions): LfsClient {
 
   async function places(signal: AbortSignal): Promise<readonly Place[]> {
     const git = await settings();
-    const content = lfsUrl === undefined ? await options.lfsConfig?.(signal) : undefined;
+    const content = lfsUrl === undefined ? await lfsConfigOf(options, signal) : undefined;
     const found = content === undefined ? undefined : parseLfsConfig(content);
     if (found?.problem !== undefined) warn(found.problem);
     return placesOf({

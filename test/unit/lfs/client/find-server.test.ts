@@ -171,6 +171,21 @@ describe('.lfsconfig', () => {
     expect(server.requests[0]?.headers.authorization).toBeUndefined();
   });
 
+  test('that cannot be read is not taken for one that is not there', async () => {
+    const server = await startServer(lfsAt('/info/lfs'));
+    let failures = 1;
+    const { client } = makeClient(server.url, {
+      lfsConfig: () => {
+        if (failures-- > 0) throw new Error('the server is away');
+        return undefined;
+      },
+    });
+    await expect(client.locate([object])).rejects.toMatchObject({ kind: 'unreachable' });
+    expect(server.requests).toHaveLength(0);
+    await client.locate([object]);
+    expect(client.url).toBe(`${server.url}/info/lfs`);
+  });
+
   test('is not asked for where the configuration names the server', async () => {
     const server = await startServer(lfsAt('/lfs'));
     const { client } = makeClient(server.url, {
