@@ -72,6 +72,9 @@ export function connectionError(thrown: unknown, what: string, limits: TimeLimit
       return fail('timeout', `the LFS server did not answer within ${seconds(limits.silenceTimeoutMs)}`);
     case 'UND_ERR_BODY_TIMEOUT':
       return fail('timeout', `the LFS server fell silent for ${seconds(limits.silenceTimeoutMs)}`);
+    case 'UND_ERR_INVALID_ARG':
+      // A header that a link, the token or Git's configuration asks for. The message names it, not its value.
+      return fail('invalid', `the request cannot be sent: ${reason}`);
   }
   if (code.startsWith('HPE_')) return fail('server', 'the LFS server does not speak HTTP');
   // Another attempt would find the same certificate.

@@ -14,8 +14,11 @@ const GATHER_BUSY_MS = 25;
 
 const REQUESTS_AT_ONCE = 4;
 
-/** Answers to keep, some 500 bytes each. */
-const KEPT_ANSWERS = 20_000;
+/** Characters of answers to keep: ten thousand links and more, fewer where they are signed at length. */
+const KEPT_CHARACTERS = 8 * 1024 * 1024;
+
+/** What an answer takes beside its link and headers. */
+const ANSWER_CHARACTERS = 200;
 
 /** An action that is about to expire is asked for anew: this long before, or a quarter of its life if that is less. */
 const EXPIRY_MARGIN_MS = 30_000;
@@ -39,6 +42,11 @@ interface Question {
   readonly answer: Promise<TransferAction | LfsError>;
   readonly resolve: (answer: TransferAction | LfsError) => void;
   readonly reject: (error: unknown) => void;
+}
+
+function weightOf({ action }: Kept): number {
+  const headers = Object.entries(action.header).map(([name, value]) => name.length + value.length);
+  return headers.reduce((sum, length) => sum + length, ANSWER_CHARACTERS + action.href.length);
 }
 
 function questionAbout(object: LfsObject): Question {
@@ -72,7 +80,7 @@ export function createLocator(batch: BatchRoute, closing: AbortSignal): Locator 
 class BatchLocator implements Locator {
   readonly #batch: BatchRoute;
   readonly #closing: AbortSignal;
-  readonly #kept = new LruCache<LfsOid, Kept>(KEPT_ANSWERS);
+  readonly #kept = new LruCache<LfsOid, Kept>(KEPT_CHARACTERS, weightOf);
   readonly #open = new Map<LfsOid, Question>();
   #waiting: Question[] = [];
   #underWay = 0;

@@ -1,18 +1,16 @@
 // Uploads: what the server lacks, several at once, each verified where the server asks for it.
 import { linkAbort } from '../../util/abort-link.ts';
+import { backoffMs } from '../../util/backoff.ts';
 import { LfsError } from '../lfs-error.ts';
 import type { LfsOid } from '../lfs-object.ts';
 import type { BatchObject } from './batch-answer.ts';
 import type { BatchRoute } from './batch.ts';
-import { abortedError } from './failures.ts';
+import { abortedError, repeatRule } from './failures.ts';
 import type { LfsApi } from './lfs-api.ts';
 import type { UploadObserver, UploadOutcome, UploadSource } from './lfs-client.ts';
 import type { LfsHttp } from './lfs-http.ts';
-import { pause } from './retrying.ts';
+import { pause, RETRY_AFTER_MAX_MS } from './retrying.ts';
 import { transferObject } from './upload-object.ts';
-import { RETRY_AFTER_MAX_MS } from './retrying.ts';
-import { repeatRule } from './failures.ts';
-import { backoffMs } from '../../util/backoff.ts';
 
 /** Ways to upload, best first: `tus` goes on where a broken upload ended. */
 const TRANSFERS: readonly string[] = ['tus', 'basic'];
@@ -118,11 +116,23 @@ export async function uploadAll(
   const outcomes = new Map<LfsOid, Outcome>();
   const unique = [...new Map(sources.map((source) => [source.oid, source])).values()];
 
+  function settle(oid: LfsOid, outcome: Outcome): void {
+    outcomes.set(oid, outcome);
+    observer.onDone?.(oid, outcome);
+  }
+
   async function* tasks(): AsyncGenerator<Task> {
     for (let rest: readonly UploadSource[] = unique; rest.length > 0;) {
       const part = rest.slice(0, parts.batch.maxObjects);
+      try {
+        yield* await askAbout(parts, part, link.signal);
+      } catch (error) {
+        if (rest === unique || link.signal.aborted) throw error;
+        // What was sent until now counts; the rest shares the failure.
+        for (const { oid } of rest) settle(oid, failureOf(error, 'asking the LFS server'));
+        return;
+      }
       rest = rest.slice(part.length);
-      yield* await askAbout(parts, part, link.signal);
     }
   }
 
@@ -132,8 +142,7 @@ export async function uploadAll(
     for await (const task of { [Symbol.asyncIterator]: () => ({ next: () => queue.next() }) }) {
       const outcome = await perform(parts, task, observer, link.signal);
       if (link.signal.aborted) throw abortedError(link.signal, 'uploading');
-      outcomes.set(task.source.oid, outcome);
-      observer.onDone?.(task.source.oid, outcome);
+      settle(task.source.oid, outcome);
     }
   }
   try {

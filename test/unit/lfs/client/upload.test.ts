@@ -317,6 +317,40 @@ describe('failures', () => {
     expect(server.requests.filter((request) => request.method === 'PUT')).toHaveLength(1);
   });
 
+  test('a server that goes away in the middle leaves what was sent, and fails the rest', async () => {
+    let asked = 0;
+    const server = await startServer((request, response) => {
+      if (request.method === 'PUT') return void response.end();
+      if (++asked > 1) return sendJson(response, 403, { message: 'no more' });
+      const objects = askedObjects(request).map(({ oid, size }) => {
+        return { oid, size, actions: { upload: { href: `${server.url}/${oid}` } } };
+      });
+      return sendJson(response, 200, { objects });
+    });
+    const { client } = makeClient(server.url, lfs(server.url));
+    const objects = Array.from({ length: 150 }, (_, index) => objectOf(`object ${index}`));
+    const outcomes = [...(await client.upload(objects.map(sourceOf))).values()];
+    expect(outcomes.filter((outcome) => outcome === 'sent')).toHaveLength(100);
+    expect(outcomes.filter((outcome) => outcome !== 'sent')).toHaveLength(50);
+    expect(outcomes.at(-1)).toMatchObject({ kind: 'refused', status: 403 });
+    expect(asked).toBe(2);
+  });
+
+  test('a link whose headers cannot be sent is no matter of the connection', async () => {
+    const object = objectOf('header');
+    const server = await startServer((request, response) => {
+      const actions = { upload: { href: `${server.url}/x`, header: { 'X-Key': 'secret\nline' } } };
+      sendJson(response, 200, {
+        objects: askedObjects(request).map(({ oid, size }) => ({ oid, size, actions })),
+      });
+    });
+    const { client } = makeClient(server.url, lfs(server.url));
+    const outcome = (await client.upload([sourceOf(object)])).get(object.oid) as LfsError;
+    expect(outcome).toMatchObject({ kind: 'invalid' });
+    expect(outcome.message).not.toContain('secret');
+    expect(server.requests).toHaveLength(1);
+  });
+
   test('a server that cannot be asked rejects as a whole', async () => {
     const proxy = await proxyOf('http://127.0.0.1:9');
     const { client } = makeClient(proxy.url, { ...lfs(proxy.url), maxAttempts: 1 });
