@@ -187,6 +187,13 @@ describe('runs', () => {
       'would remove 3 large files, 2 MB\n',
     );
     expect(asked()).toEqual(['prune', { dryRun: true, verifyRemote: false }]);
+    const failures = [{ path: '', oid: 'ab'.repeat(32), reason: 'no server confirms that it has it' }];
+    http.lfs.run = async () => lfsReport({ files: 1, filesFailed: 1, failures });
+    expect(await lfs('prune')).toMatchObject({
+      code: 1,
+      stderr: '1 file could not be removed:\n  object ababababab: no server confirms that it has it\n',
+    });
+    http.lfs.run = async () => lfsReport({ files: 4, filesDone: 3, filesPresent: 1, freedBytes: 2_000_000 });
     expect((await lfs('dedup', 'repo', '/abs')).stdout).toBe(
       'shared 2 large files, 2 MB freed; 1 were shared already\n',
     );

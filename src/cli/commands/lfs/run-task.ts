@@ -135,6 +135,9 @@ function conclude(task: LfsTaskJson, request: TaskRequest, isSilent: boolean): n
   for (const warning of report.warnings) note(`warning: ${warning}`);
   if (!isSilent) print(request.summary(report));
   if (report.files_failed === 0) return ExitCode.ok;
-  const failures = report.failures.map(({ path, reason }) => ({ path: show(path), reason }));
+  // What lies in the store alone has no path.
+  const nameOf = (path: string, oid: string): string =>
+    path === '' ? `object ${oid.slice(0, 10)}` : show(path);
+  const failures = report.failures.map(({ path, oid, reason }) => ({ path: nameOf(path, oid), reason }));
   throw new CliError(failureList(report.files_failed, request.what, failures), ExitCode.internal);
 }
