@@ -75,8 +75,9 @@ class PushRun {
     const wanted = all.filter((change) => isSelected(change.path) && isToPush(change));
     tally.files = wanted.length;
     for (const change of wanted) this.#warnOfLock(change);
-    const client = wanted.length === 0 ? undefined : await server.client(this.#signal);
-    for (let at = 0; client !== undefined && at < wanted.length; at += FILES_A_PART) {
+    if (wanted.length === 0) return tally.result();
+    const client = await server.client(this.#signal);
+    for (let at = 0; at < wanted.length; at += FILES_A_PART) {
       tally.isCounting = at + FILES_A_PART < wanted.length;
       await this.#push(client, wanted.slice(at, at + FILES_A_PART));
     }
