@@ -8,6 +8,7 @@ import { isFolderMode } from '../layers/tree-table.ts';
 import type { UpperChange, UpperChanges } from '../overlay/upper-changes.ts';
 import { walkUpper, type UpperEntry, type UpperFolder } from '../overlay/upper-walk.ts';
 import type { Stat } from '../util/syscall.ts';
+import { Turns } from '../util/turns.ts';
 import { joinPath, namesOf, resolveLower } from './prefetch/lower-folder.ts';
 
 /** What a mount shows under a path; a folder only where that stands for a submodule. */
@@ -77,6 +78,7 @@ interface Pair {
 class Comparison {
   readonly #layer: Layer;
   readonly #signal: AbortSignal;
+  readonly #turns = new Turns();
 
   constructor(layer: Layer, signal: AbortSignal) {
     this.#layer = layer;
@@ -88,7 +90,10 @@ class Comparison {
     const before = folderOnly(await this.#resolve(path));
     const lower = lowerPath === path ? before : folderOnly(await this.#resolve(lowerPath));
     const had = before === undefined ? undefined : await this.#list(before);
-    for (const entry of entries) yield* this.#entry(path, entry, had?.get(entry.name));
+    for (const entry of entries) {
+      yield* this.#entry(path, entry, had?.get(entry.name));
+      await this.#turns.give();
+    }
     if (lower?.path === before?.path) return;
     const known = new Set(entries.map(({ name }) => name));
     yield* this.#compare({ path, lower, before }, known);
@@ -141,6 +146,7 @@ class Comparison {
       const shown = lower === undefined ? undefined : await this.#list(lower);
       const had = before === undefined ? undefined : await this.#list(before);
       for (const entry of entriesOf(shown)) {
+        await this.#turns.give();
         if (skipped?.has(entry.name) === true) continue;
         const at = joinPath(path, entry.name);
         const old = had?.get(entry.name);
@@ -153,6 +159,7 @@ class Comparison {
         yield { path: at, before: oldFile, after: newFile };
       }
       for (const old of entriesOf(had)) {
+        await this.#turns.give();
         if (skipped?.has(old.name) === true || shown?.get(old.name) !== undefined) continue;
         const at = joinPath(path, old.name);
         if (isTree(old)) waiting.push({ path: at, lower: undefined, before: old });

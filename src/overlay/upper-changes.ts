@@ -46,11 +46,37 @@ export class UpperChanges {
 
   /** The upper objects in a folder by name; none when the upper layer does not have the folder (any more). */
   in(path: readonly string[]): Map<string, UpperChange> {
-    let changes = new Map<string, UpperChange>();
+    const changes = new Map<string, UpperChange>();
     this.#within(path, (dirfd) => {
-      changes = readUpperFolder(dirfd);
+      for (const { name } of readDirectory(dirfd)) addChange(dirfd, name, changes);
     });
     return changes;
+  }
+
+  /** The names in an upper folder, in no order; none when the upper layer does not have it (any more). */
+  names(path: readonly string[]): string[] {
+    let names: string[] = [];
+    this.#within(path, (dirfd) => {
+      names = readDirectory(dirfd).map(({ name }) => name);
+    });
+    return names;
+  }
+
+  /** Adds what some names of a folder say to what is known of it; `mayGoOn` is asked after each. Returns how many. */
+  add(
+    path: readonly string[],
+    names: readonly string[],
+    changes: Map<string, UpperChange>,
+    mayGoOn: () => boolean,
+  ): number {
+    let done = 0;
+    this.#within(path, (dirfd) => {
+      do {
+        addChange(dirfd, names[done++] as string, changes);
+      } while (done < names.length && mayGoOn());
+    });
+    // A folder that is gone says nothing more.
+    return done === 0 ? names.length : done;
   }
 
   /** The upper object under one name, or undefined. */
@@ -93,25 +119,20 @@ export class UpperChanges {
   }
 }
 
-/** What the objects of an open upper folder make of the names in it. */
-export function readUpperFolder(dirfd: number): Map<string, UpperChange> {
-  const changes = new Map<string, UpperChange>();
-  for (const { name } of readDirectory(dirfd)) {
-    const change = readUpperObject(dirfd, name);
-    if (change === undefined) continue;
-    const isMark =
-      isOciName(name) && change.object !== undefined && isOciWhiteout(dirfd, name, change.object);
-    changes.set(name, isMark ? REMOVED : change);
-    const hidden = isMark ? hiddenByOci(name) : undefined;
-    if (hidden === undefined || changes.has(hidden)) continue;
-    const beside = readUpperObject(dirfd, hidden);
-    if (beside !== undefined) changes.set(hidden, beside);
-  }
-  return changes;
+/** Adds what one name in an open upper folder says: of itself, and of the name that it hides. */
+function addChange(dirfd: number, name: string, changes: Map<string, UpperChange>): void {
+  const change = readUpperObject(dirfd, name);
+  if (change === undefined) return;
+  const isMark = isOciName(name) && change.object !== undefined && isOciWhiteout(dirfd, name, change.object);
+  changes.set(name, isMark ? REMOVED : change);
+  const hidden = isMark ? hiddenByOci(name) : undefined;
+  if (hidden === undefined || changes.has(hidden)) return;
+  const beside = readUpperObject(dirfd, hidden);
+  if (beside !== undefined) changes.set(hidden, beside);
 }
 
-/** The same of one name; undefined when the folder has nothing that concerns it. */
-export function readUpperObject(dirfd: number, name: string): UpperChange | undefined {
+/** What an upper object makes of its name; undefined when the folder has nothing that concerns it. */
+function readUpperObject(dirfd: number, name: string): UpperChange | undefined {
   const stat = statIfPresent(dirfd, name);
   if (stat === undefined) return isHiddenByOci(dirfd, name) ? REMOVED : undefined;
   if (isWhiteout(stat)) return REMOVED;

@@ -1,9 +1,6 @@
 // Walks an upper folder: what was changed, at the cost of what was changed. The lower layer is not asked.
-import { setImmediate as yieldTurn } from 'node:timers/promises';
+import { Turns } from '../util/turns.ts';
 import { UpperChanges, type UpperChange } from './upper-changes.ts';
-
-/** How long the walk goes on before everybody else has a turn, in milliseconds. */
-const SLICE_MS = 4;
 
 /** A name in an upper folder. */
 export interface UpperEntry extends UpperChange {
@@ -30,19 +27,18 @@ interface Waiting {
 }
 
 /**
- * All folders of an upper layer, each before those inside it. The overlay may change them meanwhile: what is told of one
- * folder is of one moment, and what is moved while the walk goes on may be met twice, or not at all. Throws the reason of
- * the signal.
+ * All folders of an upper layer, each before those inside it. The overlay may change them meanwhile: what is moved while
+ * the walk goes on may be met twice, or not at all. Throws the reason of the signal.
  */
 export async function* walkUpper(upperDir: string, signal?: AbortSignal): AsyncGenerator<UpperFolder> {
   const upper = new UpperChanges(upperDir);
   const waiting: Waiting[] = [{ names: [], lowerPath: '' }];
-  let sliceEnd = performance.now() + SLICE_MS;
+  const turns = new Turns();
   for (let folder = waiting.pop(); folder !== undefined; folder = waiting.pop()) {
     signal?.throwIfAborted();
     const { names, lowerPath } = folder;
     const entries: UpperEntry[] = [];
-    for (const [name, change] of upper.in(names)) {
+    for (const [name, change] of await readFolder(upper, names, turns, signal)) {
       entries.push({ ...change, name, lowerPath: lowerPathOf(lowerPath, change.lower) });
     }
     for (const entry of entries) {
@@ -51,10 +47,27 @@ export async function* walkUpper(upperDir: string, signal?: AbortSignal): AsyncG
       }
     }
     yield { names, lowerPath, entries };
-    if (performance.now() < sliceEnd) continue;
-    await yieldTurn();
-    sliceEnd = performance.now() + SLICE_MS;
+    await turns.give();
   }
+}
+
+/** One folder, which may have very many names. */
+async function readFolder(
+  upper: UpperChanges,
+  path: readonly string[],
+  turns: Turns,
+  signal: AbortSignal | undefined,
+): Promise<ReadonlyMap<string, UpperChange>> {
+  const changes = new Map<string, UpperChange>();
+  const names = upper.names(path);
+  let pause: Promise<void> | undefined;
+  const mayGoOn = (): boolean => (pause = turns.give()) === undefined;
+  for (let done = 0; done < names.length;) {
+    done += upper.add(path, done === 0 ? names : names.slice(done), changes, mayGoOn);
+    await pause;
+    signal?.throwIfAborted();
+  }
+  return changes;
 }
 
 /** Path of what an upper object stands for (see UpperChange.lower), in a folder that shows a lower one. */

@@ -41,8 +41,9 @@ class MountLargeFiles implements ServedLfs {
   readonly #activeFetch: ActiveFetch;
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
-  /** Paths that are being hashed in the background. */
-  readonly #hashing = new Set<string>();
+  /** Files that wait to be hashed in the background, by path. */
+  readonly #toHash = new Map<string, LargeChange>();
+  #hashing: Promise<void> | undefined;
   #activeFolders: readonly string[] = [];
 
   constructor(parts: MountLfsParts) {
@@ -201,20 +202,29 @@ class MountLargeFiles implements ServedLfs {
   }
 
   #hashLater(change: LargeChange): void {
-    const { path } = change;
-    if (this.#closing.signal.aborted || this.#hashing.has(path) || this.#hashing.size >= WAITING_MAX) return;
-    this.#hashing.add(path);
-    const hashing = this.#content
-      .object(change, { signal: this.#closing.signal, priority: 'prefetch' })
-      .catch((error: unknown) => {
-        if (this.#closing.signal.aborted) return;
-        this.#parts.log.debug('a changed large file could not be hashed', { path, error });
-      })
-      .finally(() => {
-        this.#hashing.delete(path);
-        this.#running.delete(hashing);
-      });
+    if (this.#closing.signal.aborted || this.#toHash.size >= WAITING_MAX) return;
+    this.#toHash.set(change.path, change);
+    if (this.#hashing !== undefined) return;
+    const hashing = this.#hashAll().finally(() => {
+      this.#hashing = undefined;
+      this.#running.delete(hashing);
+    });
+    this.#hashing = hashing;
     this.#running.add(hashing);
+  }
+
+  /** Hashes what waits, one file after the other; never rejects. */
+  async #hashAll(): Promise<void> {
+    const { signal } = this.#closing;
+    for (const [path, change] of this.#toHash) {
+      try {
+        await this.#content.object(change, { signal, priority: 'prefetch' });
+      } catch (error) {
+        if (!signal.aborted) this.#parts.log.debug('a changed file could not be hashed', { path, error });
+      }
+      this.#toHash.delete(path);
+      if (signal.aborted) return;
+    }
   }
 
   async #activate(paths: readonly string[]): Promise<void> {

@@ -7,6 +7,7 @@ import { parsePointer, POINTER_MAX_BYTES, POINTER_MIN_BYTES } from '../../lfs/po
 import { UpperChanges } from '../../overlay/upper-changes.ts';
 import { eachLimited } from '../../util/each-limited.ts';
 import type { Stat } from '../../util/syscall.ts';
+import { Turns } from '../../util/turns.ts';
 import { isRegular, type MergedChange, mergedChanges } from '../merged-changes.ts';
 import { namesOf } from '../prefetch/lower-folder.ts';
 import { type LowerPointers, readStart } from './lower-pointers.ts';
@@ -65,7 +66,9 @@ export function createLargeChanges(parts: Parts): LargeChanges {
       }
       const view = new View(parts, signal, all.some(isAttributeFile));
       const found: LargeChange[] = [];
+      const turns = new Turns();
       await eachLimited(all, FILES_AT_ONCE, async (change) => {
+        await turns.give();
         const large = await view.look(change);
         if (large !== undefined) found.push(large);
       });
