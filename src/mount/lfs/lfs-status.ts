@@ -2,6 +2,7 @@
 import type { LfsClient } from '../../lfs/client/lfs-client.ts';
 import type { LfsObject } from '../../lfs/lfs-object.ts';
 import { eachLimited } from '../../util/each-limited.ts';
+import { Turns } from '../../util/turns.ts';
 import { findRenames } from './find-renames.ts';
 import type { LargeChange, LargeChanges } from './large-changes.ts';
 import { EMPTY_OID, type MountContent, shown } from './mount-content.ts';
@@ -51,11 +52,16 @@ export async function listChangedFiles(
   const client = wishes.askServer ? await parts.server.client(signal) : undefined;
   if (client !== undefined) await askAbout(parts, client, shownOnes, known, signal);
   const byPath = new Map(all.map((change) => [change.path, change]));
-  return shownOnes.map((change) => {
+  const files: LfsFileStatus[] = [];
+  const turns = new Turns();
+  for (const change of shownOnes) {
+    await turns.give();
     const from = renames.get(change.path);
     const before = from === undefined ? change.before : byPath.get(from)?.before;
-    return toStatus(parts, change, { from, before, object: known(change), isAsked: client !== undefined });
-  });
+    const found = { from, before, object: known(change), isAsked: client !== undefined };
+    files.push(toStatus(parts, change, found));
+  }
+  return files;
 }
 
 async function learnObjects(
@@ -66,7 +72,9 @@ async function learnObjects(
   signal: AbortSignal,
 ): Promise<void> {
   const unknown: LargeChange[] = [];
+  const turns = new Turns();
   for (const change of changes) {
+    await turns.give();
     const object = content.known(change);
     if (object !== undefined) objects.set(change, object);
     else if (change.isLfs) unknown.push(change);

@@ -31,8 +31,15 @@ export interface UploadedObjects {
 export function createUploadedObjects(folder: string, log: Logger): UploadedObjects {
   const what = 'the record of what was pushed';
   const records = createLineRecords(join(folder, 'uploaded'), { what, line: LINE, most: OBJECTS_MAX, log });
-  const key = (server: string, oid: LfsOid): string =>
-    `${oid}@${createHash('sha256').update(server).digest('hex').slice(0, 16)}`;
+  const tags = new Map<string, string>();
+  const tagOf = (server: string): string => {
+    const known = tags.get(server);
+    if (known !== undefined) return known;
+    const tag = createHash('sha256').update(server).digest('hex').slice(0, 16);
+    tags.set(server, tag);
+    return tag;
+  };
+  const key = (server: string, oid: LfsOid): string => `${oid}@${tagOf(server)}`;
   /** When the server said so; 0: never, or it said that it has it no more. */
   const since = (server: string, oid: LfsOid): number => Number(records.get(key(server, oid)) ?? 0);
   const age = (server: string, oid: LfsOid): number => Date.now() - since(server, oid);
