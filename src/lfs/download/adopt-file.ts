@@ -7,13 +7,14 @@ import {
   linkSync,
   mkdirSync,
   openSync,
-  statSync,
+  lstatSync,
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { copyContent } from '../../util/copy-content.ts';
 import { toDiskError } from '../../util/disk-error.ts';
 import { codeOf } from '../../util/disk-full.ts';
+import { largeFilePath } from '../../util/large-file-paths.ts';
 import { temporaryName } from '../../util/temporary-files.ts';
 import type { WantedObject } from '../lfs-object.ts';
 import { hashFile } from './hash-file.ts';
@@ -27,7 +28,7 @@ export interface AdoptOptions {
 }
 
 /** Shares the blocks of a file with a new one; false where the disk cannot. Throws Node's errors. */
-export function cloneFile(from: string, to: string): boolean {
+function cloneFile(from: string, to: string): boolean {
   try {
     copyFileSync(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
     return true;
@@ -55,7 +56,7 @@ function tryLink(from: string, to: string): boolean {
  */
 export async function adoptFile(
   directory: string,
-  stored: StoredObjects,
+  objects: StoredObjects,
   object: WantedObject,
   path: string,
   { mayLink, signal }: AdoptOptions,
@@ -64,17 +65,21 @@ export async function adoptFile(
   const temporary = join(folder, temporaryName());
   let fd: number | undefined;
   try {
-    const stats = statSync(path, { throwIfNoEntry: false });
+    const stats = lstatSync(path, { throwIfNoEntry: false });
     if (stats?.isFile() !== true || stats.size !== object.size) return false;
+    const stored = lstatSync(largeFilePath(directory, object.oid), { throwIfNoEntry: false });
+    // Hashed before it became one file.
+    if (stored !== undefined && stored.dev === stats.dev && stored.ino === stats.ino) return true;
     mkdirSync(folder, { recursive: true });
-    const isShared = cloneFile(path, temporary) || (mayLink && tryLink(path, temporary));
+    // A second name first: unlike shared blocks it can be seen later on that nothing is left to share.
+    const isShared = (mayLink && tryLink(path, temporary)) || cloneFile(path, temporary);
     if (!isShared) await copyTo(path, temporary, object.size);
     fd = openSync(temporary, constants.O_RDONLY | constants.O_NOFOLLOW);
     const before = fstatSync(fd);
     if ((await hashFile(fd, object.size, signal)) !== object.oid) return false;
     const after = fstatSync(fd);
     if (after.size !== object.size || after.mtimeMs !== before.mtimeMs) return false;
-    stored.publish(object.oid, fd, temporary);
+    objects.publish(object.oid, fd, temporary);
     return true;
   } catch (error) {
     if (signal?.aborted === true) throw error;

@@ -121,8 +121,10 @@ class StoreDownloads implements LfsDownloads {
     path: string,
     request: { readonly signal?: AbortSignal | undefined; readonly mayLink?: boolean } = {},
   ): Promise<boolean> {
-    if (this.has(object.oid)) return true;
     const { mayLink = false, signal } = request;
+    // What may be linked is worth it also where there is a file: one of the two becomes free.
+    if (!mayLink && this.has(object.oid)) return true;
+    checked(object.oid);
     return adoptFile(this.#directory, this.#stored, object, path, { mayLink, signal });
   }
 

@@ -242,7 +242,8 @@ export class Transfer implements ViewedTransfer {
     for (const { priority } of this.#fetchers) if (priority === 'demand' || isRead) return 'demand';
     if (this.#fetchers.size > 0) return 'prefetch';
     if (this.#wrong > 0) return 'demand';
-    return isRead && !this.#isTight && this.size <= this.#context.rangesAbove ? 'demand' : undefined;
+    const mostBytes = Math.max(this.#context.rangesAbove, SMALL_OBJECT_BYTES);
+    return isRead && !this.#isTight && this.size <= mostBytes ? 'demand' : undefined;
   }
 
   /** Somebody wants something. */
@@ -414,10 +415,11 @@ export class Transfer implements ViewedTransfer {
       'ENOSPC',
       `${this.object.path}: no space left for the ${missing} bytes that are missing of ${this.object.oid}; free space on the disk of ${directory}`,
     );
+    // Nothing else would bring what readers wait for.
+    if (this.#streams.ignoresRanges || this.size <= SMALL_OBJECT_BYTES) throw error;
     this.#isTight = true;
     if (this.#fetchers.size > 0) this.#context.onFailure(this.object, error);
     for (const fetcher of this.#fetchers) fetcher.settle(error);
-    if (this.#streams.ignoresRanges) throw error;
     return false;
   }
 }
