@@ -4,6 +4,7 @@ import type { Config } from '../config/config.ts';
 import { createLfsDownloads } from '../lfs/download/create-lfs-downloads.ts';
 import { openPointerStore } from '../lfs/pointers/open-pointer-store.ts';
 import { createActiveFolders } from '../mount/lfs/active-folders.ts';
+import { createGlobalAttributes } from '../mount/lfs/global-attributes.ts';
 import { createLargeFiles, type ServedLargeFiles } from '../mount/lfs/create-large-files.ts';
 import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
@@ -38,8 +39,10 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     directory: storePath,
     rangesAbove: lfs.rangesAbove,
     concurrency: lfs.concurrency,
+    room: store.largeFiles,
     onWarning: warn,
   });
+  const globalAttributes = createGlobalAttributes(join(storePath, 'lfs', 'attributes'));
   largeFiles = createLargeFiles({
     config: lfs,
     server: {
@@ -58,6 +61,7 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     trees: undefined,
     downloads,
     pointers,
+    globalAttributes,
     activeFolders: createActiveFolders(config.configFile),
     stateRoot: join(storePath, 'lfs', 'mounts'),
     roomLeft: () => store.prefetchRoom(),

@@ -1,4 +1,5 @@
 // Large files in a mount: what is shown, what is read, what is fetched for that, and what is said when it fails.
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
@@ -156,6 +157,29 @@ describe('what is read', () => {
   });
 });
 
+describe('attributes that are edited in the mount', () => {
+  test('change what pointers read as at once, in both directions', async () => {
+    await mount();
+    const pointer = pointerOf(MEDIUM);
+    expect(await inMount('cat unmarked.dat')).toBe(pointer.trimEnd());
+    expect(await hashOf('medium.bin')).toBe(lfsOid(MEDIUM));
+    await inMount('printf "*.dat filter=lfs\\n*.bin -filter\\n" > .gitattributes');
+    expect([await sizeOf('unmarked.dat'), await sizeOf('medium.bin')]).toEqual([
+      MEDIUM.length,
+      pointer.length,
+    ]);
+    expect(await hashOf('unmarked.dat')).toBe(lfsOid(MEDIUM));
+    expect(await inMount('cat medium.bin')).toBe(pointer.trimEnd());
+    await inMount('rm .gitattributes');
+    expect([await sizeOf('unmarked.dat'), await sizeOf('medium.bin')]).toEqual([
+      pointer.length,
+      MEDIUM.length,
+    ]);
+    expect(await inMount('cat unmarked.dat')).toBe(pointer.trimEnd());
+    expect(await hashOf('medium.bin')).toBe(lfsOid(MEDIUM));
+  });
+});
+
 describe('failures', () => {
   const failuresOf = async (): Promise<{ path: string; oid: string; reason: string }[]> => {
     const { mounts } = JSON.parse(await stage.succeed('list', '--json')) as {
@@ -204,6 +228,26 @@ describe('failures', () => {
       timeout: 20_000,
       interval: 500,
     });
+  });
+});
+
+describe('what is known of pointers', () => {
+  test('is learned anew from the local store when it was damaged, without a server', async () => {
+    await mount();
+    await inMount('ls -lR >/dev/null; cat .gitattributes 2>/dev/null || true');
+    expect(await hashOf('medium.bin')).toBe(lfsOid(MEDIUM));
+    const [pid = 0] = stage.daemonPids();
+    await stage.end(pid, 'SIGTERM');
+    await served.proxy.stop();
+    writeFileSync(stage.path('store/pointers/CURRENT'), 'nonsense\n');
+    await stage.serve();
+    expect(await sizeOf('big.bin')).toBe(BIG.length);
+    expect(await hashOf('medium.bin')).toBe(lfsOid(MEDIUM));
+    await vi.waitFor(() => expect(stage.log()).toContain('pointers were learned anew'));
+    expect(stage.log()).toContain('the pointer store was damaged');
+    expect(
+      readdirSync(stage.path('store')).filter((name) => name.startsWith('pointers.damaged-')),
+    ).toHaveLength(1);
   });
 });
 

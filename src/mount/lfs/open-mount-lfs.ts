@@ -8,7 +8,6 @@ import { createLfsLayer, type LfsLayer } from '../../layers/lfs-layer.ts';
 import type { TreeCache } from '../../layers/monorepo.ts';
 import type { LfsClientOptions } from '../../lfs/client/create-lfs-client.ts';
 import type { LfsDownloads, TransferFailure } from '../../lfs/download/lfs-downloads.ts';
-import type { AttributeSource } from '../../lfs/attributes/attribute-source.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
 import type { FilePolicy, OverlayControl, OverlayListener } from '../../overlay/file-policy.ts';
@@ -19,14 +18,15 @@ import type { PathFilter } from '../../util/path-filter.ts';
 import { mergedObject } from '../merged-changes.ts';
 import type { MountLfsReport } from '../mount-host.ts';
 import type { ActiveFolders } from './active-folders.ts';
+import { createAttributeTracker, type AttributeTracker } from './attribute-tracker.ts';
 import { createAttributesAbove } from './attributes-above.ts';
 import { createClientProvider, type ClosableClientProvider } from './client-provider.ts';
 import { createMountLfs } from './create-mount-lfs.ts';
 import { createLfsFilePolicy } from './file-policy.ts';
+import type { GlobalAttributes } from './global-attributes.ts';
 import type { MountedLargeFiles, PlainMount } from './large-files.ts';
 import { learnPointers } from './learn-pointers.ts';
 import { createLockService, type LockService } from './lock-service.ts';
-import { createLowerAttributes } from './lower-attributes.ts';
 import type { ServedLfs } from './mount-lfs-parts.ts';
 import { RecentFailures } from './recent-failures.ts';
 import { transfersIn } from './transfers-in.ts';
@@ -43,6 +43,7 @@ export interface SharedLfsParts {
   readonly trees: TreeCache | undefined;
   readonly downloads: LfsDownloads;
   readonly pointers: PointerStore;
+  readonly globalAttributes: GlobalAttributes;
   readonly activeFolders: ActiveFolders;
   /** Each mount has a folder of its id in it. */
   readonly stateRoot: string;
@@ -62,7 +63,7 @@ export class MountedLfs implements MountedLargeFiles {
   readonly #log: Logger;
   readonly #onClosed: () => void;
   readonly #server: ClosableClientProvider;
-  readonly #tracker: AttributeSource;
+  readonly #tracker: AttributeTracker;
   readonly #smudging: LfsLayer | undefined;
   readonly #locks: LockService;
   readonly #failures = new RecentFailures();
@@ -99,7 +100,7 @@ export class MountedLfs implements MountedLargeFiles {
     });
     const smudging = this.#smudging;
     this.policy = createLfsFilePolicy({
-      attributes: { knownMergedRules: (folder) => this.#tracker.knownRules(folder), mayHaveLockable: true },
+      attributes: this.#tracker,
       locks: this.#locks,
       objectOf: (entry) => (smudging === undefined ? 'none' : smudging.knownObject(entry)),
       isStored: (oid) => downloads.has(oid),
@@ -107,7 +108,7 @@ export class MountedLfs implements MountedLargeFiles {
       locked: config.locked,
       log: this.#log,
     });
-    this.listener = undefined;
+    this.listener = this.#tracker.listener;
     this.lfs = createMountLfs({
       mountId: spec.id,
       repositoryPath: spec.path,
@@ -119,8 +120,8 @@ export class MountedLfs implements MountedLargeFiles {
       anyPointer: config.smudge === 'any-pointer',
       downloads,
       server: this.#server,
-      attributes: { mergedRules: (folder, signal) => this.#tracker.rules(folder, { signal }) },
-      lowerAttributes: this.#tracker,
+      attributes: this.#tracker,
+      lowerAttributes: this.#tracker.source,
       pointers,
       locks: this.#locks,
       activeFolders: shared.activeFolders,
@@ -138,6 +139,7 @@ export class MountedLfs implements MountedLargeFiles {
 
   attach(control: OverlayControl): void {
     this.#control = control;
+    this.#tracker.attach(control);
   }
 
   start(): void {
@@ -178,6 +180,7 @@ export class MountedLfs implements MountedLargeFiles {
     this.#closing.abort();
     this.#smudging?.close();
     await Promise.allSettled([this.lfs.close(), this.#locks.close(), this.#learning]);
+    this.#tracker.close();
     await this.#server.close();
     this.#onClosed();
   }
@@ -197,14 +200,15 @@ export class MountedLfs implements MountedLargeFiles {
     );
   }
 
-  #createTracker(stateFolder: string): AttributeSource {
-    const { upstream, objects, trees } = this.#shared;
+  #createTracker(stateFolder: string): AttributeTracker {
+    const { upstream, objects, trees, globalAttributes } = this.#shared;
     const { spec, snapshot, plain } = this.#mount;
     const onWarning = (message: string): void => this.#log.warn(message, { path: spec.path });
-    return createLowerAttributes(
+    return createAttributeTracker({
       plain,
-      rootPathOf(snapshot.path),
-      createAttributesAbove({
+      upperDir: spec.upperDir,
+      rootPath: rootPathOf(snapshot.path),
+      above: createAttributesAbove({
         snapshot,
         upstream,
         objects,
@@ -212,7 +216,9 @@ export class MountedLfs implements MountedLargeFiles {
         file: join(stateFolder, 'repository-root.json'),
         onWarning,
       }),
-    );
+      global: globalAttributes,
+      onWarning,
+    });
   }
 
   #createLayer(): LfsLayer | undefined {
@@ -221,7 +227,7 @@ export class MountedLfs implements MountedLargeFiles {
     if (config.smudge === 'off') return undefined;
     return createLfsLayer(plain, {
       smudge: config.smudge,
-      attributes: this.#tracker,
+      attributes: this.#tracker.source,
       filter,
       rootPath: rootPathOf(snapshot.path),
       objects,
