@@ -55,6 +55,12 @@ const downloads = (): readonly { readonly url: string; readonly range: string | 
     .filter(({ method, url }) => method === 'GET' && /\/objects\/[0-9a-f]{64}/u.test(url))
     .map(({ url, headers }) => ({ url, range: headers['range'] }));
 
+/** Starts the daemon, and waits for its mount. */
+async function serveAgain(): Promise<void> {
+  await stage.serve();
+  await vi.waitFor(() => expect(stage.mountpoints()).toEqual([point]));
+}
+
 async function mount(keys: Record<string, string> = {}, path = '/project'): Promise<void> {
   stage.configure({ base_url: served.proxy.url, ...keys });
   await stage.succeed('mount', path, point);
@@ -240,7 +246,7 @@ describe('what is known of pointers', () => {
     await stage.end(pid, 'SIGTERM');
     await served.proxy.stop();
     writeFileSync(stage.path('store/pointers/CURRENT'), 'nonsense\n');
-    await stage.serve();
+    await serveAgain();
     expect(await sizeOf('big.bin')).toBe(BIG.length);
     expect(await hashOf('medium.bin')).toBe(lfsOid(MEDIUM));
     await vi.waitFor(() => expect(stage.log()).toContain('pointers were learned anew'));
@@ -262,7 +268,7 @@ describe('ends', () => {
     await stage.end(pid, 'SIGKILL');
     await reading;
     served.proxy.heal();
-    await stage.serve();
+    await serveAgain();
     served.proxy.reset();
     expect(await hashOf('big.bin')).toBe(lfsOid(BIG));
     expect(served.proxy.bytes).toBeLessThan(22 * MIB);
