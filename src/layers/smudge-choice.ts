@@ -42,7 +42,8 @@ export class SmudgeChoice {
   known(path: string): boolean | undefined {
     const folder = this.#folderOf(path);
     const rules = this.rules(folder);
-    return rules === undefined ? undefined : this.decide(rules, folder, path.slice(this.#lastPrefix.length));
+    if (rules === undefined) return undefined;
+    return !rules.isEmpty && this.decide(rules, folder, path.slice(this.#lastPrefix.length));
   }
 
   /** The same, waiting for attribute files where that is needed. */
