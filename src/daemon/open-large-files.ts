@@ -66,7 +66,7 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     stateRoot: join(storePath, 'lfs', 'mounts'),
     roomLeft: () => store.prefetchRoom(),
     log,
-    createCare: () => undefined,
+    storePath,
     closeParts: async () => {
       await downloads.close();
       await pointers.close();

@@ -14,6 +14,7 @@ export function addHealthRoute(app: FastifyInstance, services: HttpServices): vo
     pid: process.pid,
     memory: memoryOf(services),
     prefetch: prefetchOf(services),
+    lfs: lfsOf(services),
   }));
 }
 
@@ -27,6 +28,15 @@ function memoryOf({ registry }: HttpServices): Record<string, number> | null {
     held_bytes: memory.held,
     inodes: memory.inodes,
     evicted_inodes: memory.evicted,
+  };
+}
+
+/** Large files of all mounts: how many are under way, and how many could not be had lately. */
+function lfsOf({ registry }: HttpServices): Record<string, number> {
+  const reports = registry.list().flatMap(({ mountId }) => registry.report(mountId)?.lfs ?? []);
+  return {
+    transfers: new Set(reports.flatMap(({ transfers }) => transfers.map(({ oid }) => oid))).size,
+    failures: new Set(reports.flatMap(({ failures }) => failures.map(({ oid }) => oid))).size,
   };
 }
 

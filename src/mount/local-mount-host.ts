@@ -193,6 +193,10 @@ class LocalMountHost implements MountHost {
     return this.#served.get(id)?.large?.lfs;
   }
 
+  async forget(id: string): Promise<void> {
+    if (!this.#served.has(id)) await this.#options.largeFiles?.forget(id);
+  }
+
   memory(): MountMemory | undefined {
     return this.#options.memory?.report();
   }

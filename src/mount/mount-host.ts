@@ -195,6 +195,10 @@ export interface MountHost {
   lfs(id: string): MountLfs | undefined;
   /** Large files of all mounts; undefined where this host keeps none. */
   readonly lfsCare: LfsCare | undefined;
+  /**
+   * Forgets what it remembers of a mount that is gone and will not come back (not what the user changed). Never rejects.
+   */
+  forget(id: string): Promise<void>;
   /** Called when a mount ended that nobody unmounted through this interface. */
   onEnded(listener: (id: string, end: MountEnd) => void): void;
   /** Detaches the dead mount of an earlier process at a mount point, if there is one. */

@@ -64,17 +64,21 @@ export class MountTable {
 
   /**
    * Remembers an unmounted mount if the user changed something in it, else removes its folders. `stillOpen`: processes
-   * that a lazy unmount left behind may yet write. Never rejects.
+   * that a lazy unmount left behind may yet write. Whether it is remembered. Never rejects.
    */
-  async keepUnmounted(record: MountRecord, stillOpen = false): Promise<void> {
+  async keepUnmounted(record: MountRecord, stillOpen = false): Promise<boolean> {
     record.state = 'Unmounted';
     record.established = true;
     try {
-      if (stillOpen || (await hasChanges(record))) this.#unmounted.push(record);
-      else await removeUnused(record);
+      if (stillOpen || (await hasChanges(record))) {
+        this.#unmounted.push(record);
+        return true;
+      }
+      await removeUnused(record);
     } catch (error) {
       this.#log.warn('cannot tidy up after a mount', { mount: record.mountId, error });
     }
+    return false;
   }
 
   /** As `keepUnmounted`, for one that `takeUnmounted` gave. */

@@ -342,7 +342,8 @@ export class MountRegistry {
     this.#retries.reset(record.mountId);
     record.ownsMountpoint = false;
     if (options.purge === true) return this.#purge(record);
-    await this.#table.keepUnmounted(record, options.lazy);
+    const isKept = await this.#table.keepUnmounted(record, options.lazy);
+    if (!isKept) await host.forget(record.mountId);
     return this.#ended(record);
   }
 
@@ -373,6 +374,7 @@ export class MountRegistry {
     record.state = 'Unmounted';
     try {
       await purgeFolders(record);
+      await this.#options.host.forget(record.mountId);
     } catch (error) {
       // Still to be found, so that purging can be repeated.
       this.#table.putBackUnmounted(record);
@@ -389,6 +391,7 @@ export class MountRegistry {
       await removeUnused(record).catch((error: unknown) => {
         this.#options.log.warn('cannot tidy up after a mount that failed', { mount: record.mountId, error });
       });
+      await this.#options.host.forget(record.mountId);
     }
     await this.#table.saveOrWarn();
   }

@@ -34,6 +34,8 @@ export interface LargeFiles {
   readonly care: LfsCare | undefined;
   /** Adds a mount; neither asks a server nor waits for anything. */
   open(mount: PlainMount): MountedLargeFiles;
+  /** Forgets what is remembered of a mount that will not come back. Never rejects. */
+  forget(mountId: string): Promise<void>;
   /** Closes all that mounts share; after them. */
   close(): Promise<void>;
 }

@@ -7,17 +7,15 @@ const MAX_FAILURES = 20;
 export class RecentFailures {
   readonly #failures = new Map<string, TransferFailure>();
 
-  /** Adds one, in place of an earlier one with the same object and path. Returns whether its reason is news. */
-  add(failure: TransferFailure): boolean {
+  /** Adds one, in place of an earlier one with the same object and path. */
+  add(failure: TransferFailure): void {
     const key = `${failure.oid} ${failure.path}`;
-    const earlier = this.#failures.get(key);
     this.#failures.delete(key);
     this.#failures.set(key, failure);
     for (const oldest of this.#failures.keys()) {
       if (this.#failures.size <= MAX_FAILURES) break;
       this.#failures.delete(oldest);
     }
-    return earlier?.reason !== failure.reason;
   }
 
   /** Oldest first. */

@@ -47,6 +47,7 @@ describe('health', () => {
       pid: process.pid,
       memory: MEMORY_OF_FAKE,
       prefetch: null,
+      lfs: { transfers: 0, failures: 1 },
     });
   });
 

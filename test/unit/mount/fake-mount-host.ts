@@ -44,6 +44,7 @@ export class FakeMountHost implements MountHost {
   readonly specs: MountSpec[] = [];
   readonly cleared: string[] = [];
   readonly lazily: string[] = [];
+  readonly forgotten: string[] = [];
   /** What the server's head is now. */
   head: string = HEAD;
   /** Thrown by `mount` while it is set. */
@@ -88,6 +89,10 @@ export class FakeMountHost implements MountHost {
     if (lazy) this.lazily.push(id);
     else if (this.unmountError !== undefined) throw this.unmountError;
     this.mounted.delete(id);
+  }
+
+  async forget(id: string): Promise<void> {
+    this.forgotten.push(id);
   }
 
   memory(): MountMemory {

@@ -1,4 +1,6 @@
 // Large files of mounts, through the registry: which mounts have them, and what is refused.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LfsCare, MountLfs } from '../../../src/mount/lfs/mount-lfs.ts';
 import { createRegistryFixture, type RegistryFixture } from './registry-fixture.ts';
@@ -28,4 +30,18 @@ test('an unknown mount, one that does not serve, and a registry that stops are r
   expect(() => registry.lfs(mountId)).toThrow(expect.objectContaining({ code: 'INVALID_REQUEST' }));
   await registry.stop();
   expect(() => registry.lfs(mountId)).toThrow(expect.objectContaining({ code: 'SHUTDOWN' }));
+});
+
+test('what is remembered of a mount is forgotten when nothing of it is kept, and not before', async () => {
+  const { registry, host } = await files.load();
+  const unchanged = await registry.create({ path: '/a' });
+  await registry.delete(unchanged.mountId);
+  expect(host.forgotten).toEqual([unchanged.mountId]);
+
+  const changed = await registry.create({ path: '/b', jobId: 'job' });
+  writeFileSync(join(changed.upperDir, 'x'), 'x');
+  await registry.delete(changed.mountId);
+  expect(host.forgotten).toHaveLength(1);
+  await registry.deleteByJob('job', { purge: true });
+  expect(host.forgotten).toEqual([unchanged.mountId, changed.mountId]);
 });
