@@ -267,6 +267,50 @@ test('two users, one lock', async () => {
   expect(await alice.succeed('lfs', 'locks', '--mount', 'root')).toBe('no locks\n');
 });
 
+describe('care', () => {
+  test('prune removes what the server has, and nothing that is needed here', async () => {
+    await run('checkout', `${mnt}/small/0`);
+    await run('fetch', `${mnt}/small/1`);
+    await writeFile(join(mnt, 'small/1/1.bin'), 'changed');
+    expect(await stage.succeed('lfs', 'prune', '--dry-run')).toMatch(/^would remove 4 large files, /);
+    expect(isStored(SMALL[4] as Buffer)).toBe(true);
+    const { report } = await run('prune');
+    expect(report).toMatchObject({ files_done: 4, files_failed: 0 });
+    expect(report.freed_bytes).toBeGreaterThan(80_000);
+    expect(isStored(SMALL[4] as Buffer)).toBe(false);
+    expect(isStored(SMALL[0] as Buffer)).toBe(true);
+    expect((await readFile(join(mnt, 'small/1/4.bin'))).equals(SMALL[4] as Buffer)).toBe(true);
+    expect(await readFile(join(mnt, 'small/1/1.bin'), 'utf8')).toBe('changed');
+  });
+
+  test('dedup takes what a git-lfs store on the same disk has', async () => {
+    proxy.reset();
+    expect(await run('dedup', author.path)).toMatchObject({ report: { files_failed: 0 } });
+    const { report } = await run('fetch', mnt);
+    expect(report).toMatchObject({ files: 14, files_present: 14, bytes: 0 });
+    expect((await stage.scorpio('lfs', 'dedup', stage.path('nowhere'))).code).not.toBe(0);
+  });
+
+  test('patterns for all mounts make files large, and ordinary again', async () => {
+    const ask = async (method: string, body: unknown): Promise<unknown> => {
+      const response = await fetch(`http://${stage.daemon()?.address}/lfs/attributes`, {
+        method,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      return response.json();
+    };
+    await writeFile(join(mnt, 'small/raw.dat'), 'raw');
+    expect((await status(`${mnt}/small/raw.dat`)).files).toEqual([]);
+    expect(await ask('POST', { patterns: ['*.dat'] })).toEqual({ tracked_patterns: 1 });
+    expect((await status(`${mnt}/small/raw.dat`)).files).toMatchObject([
+      { path: 'small/raw.dat', change: 'new', oid: lfsOid('raw') },
+    ]);
+    expect(await ask('DELETE', { paths: ['*.dat'] })).toEqual({ tracked_patterns: 0 });
+    expect((await status(`${mnt}/small/raw.dat`)).files).toEqual([]);
+  });
+});
+
 describe('what makes no sense', () => {
   const ask = (route: string, body: unknown, method = 'POST'): Promise<Response> =>
     fetch(`http://${stage.daemon()?.address}${route}`, {
@@ -282,6 +326,8 @@ describe('what makes no sense', () => {
       [2, /leads out of the mount/, 'fetch', '--job', 'root', '../../etc'],
       [3, /job nobody not found/, 'status', '--job', 'nobody'],
       [2, /no-such|there is no/, 'fetch', `${mnt}/no-such-file`],
+      [1, /only files can be locked/, 'lock', `${mnt}/no-such-file.map`],
+      [1, /only files can be locked/, 'lock', `${mnt}/assets`],
     ];
     for (const [code, reason, ...args] of cases) {
       const result = await stage.scorpio('lfs', ...args);
