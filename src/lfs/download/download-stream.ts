@@ -14,6 +14,8 @@ const MAX_DENIED_TRIES = 2;
 const FIRST_BACKOFF_MS = 100;
 /** A server that wants a longer pause is taken for one that is away. */
 const MAX_RETRY_AFTER_MS = 60_000;
+/** What may wait to be written, and is then written at once: hashing it takes about a millisecond. */
+const QUEUE_BYTES = 512 * 1024;
 /** So much that is there already is read and dropped; beyond, another request is cheaper. */
 const SKIP_BYTES = 4 * 1024 * 1024;
 /** What counts as near before anything is known of the speed, at least, and at most. */
@@ -61,6 +63,11 @@ export class DownloadStream {
   readonly #source: StreamSource;
   readonly #pause: (() => Promise<void> | undefined) | undefined;
   #receivedBytes = 0;
+  #queue: Uint8Array[] = [];
+  #queuePosition = 0;
+  #queuedBytes = 0;
+  #writing: Promise<void> | undefined;
+  #writeError: Error | undefined;
   #receivingSinceMs = 0;
   #ignoresRange = false;
 
@@ -141,6 +148,7 @@ export class DownloadStream {
       await this.#receive(body, start, end, signal);
     } finally {
       body.cancel();
+      await this.#written();
     }
   }
 
@@ -159,7 +167,8 @@ export class DownloadStream {
       signal.throwIfAborted();
       // More than was asked for: what it is worth, the hash will tell.
       if (this.position >= last) return;
-      await this.#take(chunk.subarray(0, last - this.position));
+      const taking = this.#take(chunk.subarray(0, last - this.position));
+      if (taking !== undefined) await taking;
       if (!this.#ignoresRange && this.#isPassed()) return;
       const pausing = this.position < last ? this.#pause?.() : undefined;
       if (pausing !== undefined) await pausing;
@@ -167,12 +176,39 @@ export class DownloadStream {
     if (this.position < last) throw this.#failed('unreachable', `ended its answer at byte ${this.position}`);
   }
 
-  async #take(chunk: Uint8Array): Promise<void> {
-    if (this.#receivedBytes === 0) this.#receivingSinceMs = Date.now();
-    const written = await this.#source.file.write(this.position, chunk);
+  /** A promise when the disk is slower than the network. */
+  #take(chunk: Uint8Array): Promise<void> | undefined {
+    if (this.#receivingSinceMs === 0) this.#receivingSinceMs = Date.now();
+    if (this.#queue.length === 0) this.#queuePosition = this.position;
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
     this.position += chunk.length;
-    this.#receivedBytes += written;
-    if (written > 0) this.#source.onBytes(written);
+    this.#writing ??= this.#writeQueue();
+    return this.#queuedBytes >= QUEUE_BYTES || this.#writeError !== undefined ? this.#written() : undefined;
+  }
+
+  /** Writes what has come while the last write was under way. */
+  async #writeQueue(): Promise<void> {
+    try {
+      while (this.#queue.length > 0) {
+        const chunks = this.#queue;
+        this.#queue = [];
+        this.#queuedBytes = 0;
+        const written = await this.#source.file.write(this.#queuePosition, chunks);
+        this.#receivedBytes += written;
+        if (written > 0) this.#source.onBytes(written);
+      }
+    } catch (error) {
+      this.#writeError = error as Error;
+    } finally {
+      this.#writing = undefined;
+    }
+  }
+
+  /** Resolves when everything that came is written. Rejects with ErrnoError. */
+  async #written(): Promise<void> {
+    await this.#writing;
+    if (this.#writeError !== undefined) throw this.#writeError;
   }
 
   /** Whether what comes next is there for so long that another request is better. */

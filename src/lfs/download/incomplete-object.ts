@@ -8,7 +8,7 @@ import {
   mkdirSync,
   openSync,
   rmSync,
-  write as writeCallback,
+  writev as writevCallback,
 } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
@@ -23,7 +23,7 @@ import { PrefixHasher } from './prefix-hasher.ts';
 import { RangeMap } from './range-map.ts';
 import { formatRangeRecord, readRangeRecord } from './range-record.ts';
 
-const write = promisify(writeCallback);
+const writev = promisify(writevCallback);
 const fdatasync = promisify(fdatasyncCallback);
 
 /** A killed process costs what came in this time. */
@@ -97,19 +97,23 @@ export class IncompleteObject {
     return this.#claimed.gap(start, end);
   }
 
-  /** Writes what of a chunk is not there yet; how many bytes that were. Rejects with ErrnoError. */
-  async write(position: number, chunk: Uint8Array): Promise<number> {
-    const end = position + chunk.length;
+  /** Writes what of some chunks, one after the other, is not there yet; how many bytes that were. Rejects with ErrnoError. */
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<number> {
+    const end = chunks.reduce((sum, { length }) => sum + length, position);
     let written = 0;
     for (let gap = this.gap(position, end); gap !== undefined; gap = this.gap(gap[1], end)) {
       const [from, to] = gap;
       this.#claimed.add(from, to);
-      const piece = chunk.subarray(from - position, to - position);
-      const writing = this.#writeAll(piece, from);
-      this.#hasher.feed(from, piece);
+      const pieces = to - from === end - position ? chunks : cut(chunks, from - position, to - position);
+      const writing = this.#writeAll(pieces, from);
+      let at = from;
+      for (const piece of pieces) {
+        this.#hasher.feed(at, piece);
+        at += piece.length;
+      }
       await writing;
       this.ranges.add(from, to);
-      written += piece.length;
+      written += to - from;
     }
     if (written > 0) this.#saveSoon();
     return written;
@@ -208,10 +212,13 @@ export class IncompleteObject {
     }
   }
 
-  async #writeAll(piece: Uint8Array, position: number): Promise<void> {
-    for (let done = 0; done < piece.length;) {
+  async #writeAll(pieces: readonly Uint8Array[], position: number): Promise<void> {
+    let left = pieces;
+    for (let at = position; left.length > 0;) {
       try {
-        done += (await write(this.fd, piece, done, piece.length - done, position + done)).bytesWritten;
+        const { bytesWritten } = await writev(this.fd, left, at);
+        at += bytesWritten;
+        left = cut(left, bytesWritten);
       } catch (error) {
         if (!isDiskFull(error) || this.#room?.makeRoom() !== true) throw toDiskError(error, this.path);
       }
@@ -268,4 +275,16 @@ export class IncompleteObject {
       // Nothing that was verified depends on it.
     }
   }
+}
+
+/** The bytes of some chunks from one position up to another, counted from the first one's first. */
+function cut(chunks: readonly Uint8Array[], start: number, end = Number.POSITIVE_INFINITY): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  let at = 0;
+  for (const chunk of chunks) {
+    const piece = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
+    if (piece.length > 0) pieces.push(piece);
+    at += chunk.length;
+  }
+  return pieces;
 }
