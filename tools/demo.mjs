@@ -1,4 +1,5 @@
-// `npm run demo`: serves a real Git repository, mounts it without downloading it, and shows what that costs.
+// `npm run demo`: serves a real Git repository, mounts it without downloading it, and shows what that costs; then a large
+// file (Git LFS) of 256 MiB, which the demo adds to a repository of its own.
 //
 //   npm run demo                        this project's own repository
 //   npm run demo -- --repo DIR          any other Git repository
@@ -20,6 +21,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { addLargeFile, showLargeFile } from './demo-large-file.mjs';
 import { fail, prepare, root } from './prepare.mjs';
 
 const TREE_LINES = 36;
@@ -172,10 +174,26 @@ function status() {
   return mounts[0];
 }
 
+/** Runs a command of the program, and returns what it printed. */
+function run(...args) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, scorpio(...args), { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr.trim());
+  return stdout;
+}
+
+/** Large files of the mount, asked without the start of a program. */
+async function largeFiles(id) {
+  const { address } = JSON.parse(readFileSync(join(temporary, 'store', 'daemon.json'), 'utf8'));
+  const answer = await fetch(`http://${address}/antares/mounts/${id}/lfs`);
+  return answer.json();
+}
+
 async function main() {
   const repo = options.repo ?? ownRepository();
+  const served = join(temporary, 'served.git');
+  await addLargeFile(repo, served, options.path);
   const server = start(
-    [join(root, 'bin', 'scorpio.js'), 'mega-server', '--repo', repo, '--http-addr', '127.0.0.1:0'],
+    [join(root, 'bin', 'scorpio.js'), 'mega-server', '--repo', served, '--http-addr', '127.0.0.1:0'],
     'mega-server',
   );
   const line = await Promise.race([once(createInterface(server.stdout), 'line'), once(server, 'exit')]);
@@ -236,6 +254,14 @@ async function main() {
     const text = readFileSync(join(layers.upper, name), 'utf8').trimEnd().split('\n').at(-1).slice(0, 90);
     console.log(`  ${green(name)} ${dim(`... ${text}`)}`);
   }
+  const { mount_id: id } = status();
+  await showLargeFile({
+    mountpoint,
+    repository: served,
+    run,
+    status: () => largeFiles(id),
+    show: { bold, dim, green, human },
+  });
   if (options.once) return leave();
   console.log(`\n${bold('Explore it')}  cd ${mountpoint}\nCtrl-C unmounts and removes everything.`);
 }

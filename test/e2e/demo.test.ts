@@ -26,7 +26,7 @@ function isPrepared(): boolean {
 }
 
 test.skipIf(!isPrepared())(
-  'the demo shows a repository, what was fetched and what was written, and leaves nothing',
+  'the demo shows a repository, what was fetched and written, and a large file, and leaves nothing',
   async () => {
     const folder = realpathSync(makeTestFolder());
     const temporary = join(folder, 'tmp');
@@ -48,7 +48,7 @@ test.skipIf(!isPrepared())(
       expect([code, stderr]).toEqual([0, '']);
       for (const line of [
         /Repository .*: 4 files, 300\.0 kB/,
-        /Mounted .* 3 entries/,
+        /Mounted .* 4 entries/,
         /^ {2}bin\/$/m,
         /^ {4}run 10 B$/m,
         /^ {2}src\/$/m,
@@ -59,6 +59,16 @@ test.skipIf(!isPrepared())(
         /Fetched .* in \d+ requests: 0\.\d % of the repository/,
         /README\.md \.\.\. A line written through the mount\./,
         /written-in-the-demo\.txt \.\.\. This file exists in the writable layer alone\./,
+        /^ {2}demo-large-files\/$/m,
+        /^ {4}large\.bin 268\.4 MB$/m,
+        /Large file .*demo-large-files\/large\.bin, in Git a pointer of 134 bytes/,
+        /ls -l +268435456 bytes; 0 B of it fetched/,
+        /first MiB +after \d+ ms, when \d+(?:\.\d+)? [kM]?B of 268\.4 MB had arrived/,
+        /all of it +after \d+\.\d\d s, \d+\.\d [MG]B\/s/,
+        /modified +demo-large-files\/large\.bin .*not uploaded/,
+        /uploaded 1 large file/,
+        /modified +demo-large-files\/large\.bin .* uploaded/,
+        /^ {2}version https:\/\/git-lfs\.github\.com\/spec\/v1\n {2}oid sha256:[0-9a-f]{64}\n {2}size 268435456$/m,
       ]) {
         expect(stdout).toMatch(line);
       }
