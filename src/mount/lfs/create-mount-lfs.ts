@@ -79,14 +79,21 @@ class MountLargeFiles implements ServedLfs {
       const { server, downloads, repositoryPath } = this.#parts;
       await this.#hashes.ready();
       const statusParts = { ...this.#all(), hashLater: (change: LargeChange) => this.#hashLater(change) };
-      const files = await listChangedFiles(statusParts, selection, wishes, until);
+      const { files, serverProblem } = await listChangedFiles(statusParts, selection, wishes, until);
       const hashing = files.filter(({ change }) => change === 'unknown').length;
       const all = downloads.status();
       const transfers = transfersIn(all.transfers, repositoryPath);
       const failures = transfersIn(all.failures, repositoryPath);
       const activeFolders = await this.#loadActive();
-      const { url, problem } = server;
-      return { server: url, serverProblem: problem, files, hashing, transfers, failures, activeFolders };
+      return {
+        server: server.url,
+        serverProblem: serverProblem ?? server.problem,
+        files,
+        hashing,
+        transfers,
+        failures,
+        activeFolders,
+      };
     });
   }
 

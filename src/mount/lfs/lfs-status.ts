@@ -1,5 +1,5 @@
 // What a mount changed about large files, for the user.
-import type { LfsClient } from '../../lfs/client/lfs-client.ts';
+import { LfsError } from '../../lfs/lfs-error.ts';
 import type { LfsObject } from '../../lfs/lfs-object.ts';
 import { eachLimited } from '../../util/each-limited.ts';
 import { Turns } from '../../util/turns.ts';
@@ -29,13 +29,20 @@ export interface StatusWishes {
   readonly askServer: boolean;
 }
 
+/** What changed. */
+export interface ChangedFiles {
+  readonly files: readonly LfsFileStatus[];
+  /** Why the server could not be asked, for the user. */
+  readonly serverProblem: string | undefined;
+}
+
 /** The files, by path; those whose hash is not known yet are `unknown`. */
 export async function listChangedFiles(
   parts: LfsStatusParts,
   selection: LfsSelection,
   wishes: StatusWishes,
   signal: AbortSignal,
-): Promise<readonly LfsFileStatus[]> {
+): Promise<ChangedFiles> {
   const isSelected = createSelection(selectedPaths(selection));
   await parts.uploaded.ready();
   const all = await parts.changes.collect(signal);
@@ -49,8 +56,8 @@ export async function listChangedFiles(
       !(content === undefined && sources.has(path)) &&
       (isSelected(path) || isSelected(renames.get(path) ?? path)),
   );
-  const client = wishes.askServer ? await parts.server.client(signal) : undefined;
-  if (client !== undefined) await askAbout(parts, client, shownOnes, known, signal);
+  const serverProblem = wishes.askServer ? await askAbout(parts, shownOnes, known, signal) : undefined;
+  const isAsked = wishes.askServer && serverProblem === undefined;
   const byPath = new Map(all.map((change) => [change.path, change]));
   const files: LfsFileStatus[] = [];
   const turns = new Turns();
@@ -58,10 +65,10 @@ export async function listChangedFiles(
     await turns.give();
     const from = renames.get(change.path);
     const before = from === undefined ? change.before : byPath.get(from)?.before;
-    const found = { from, before, object: known(change), isAsked: client !== undefined };
+    const found = { from, before, object: known(change), isAsked };
     files.push(toStatus(parts, change, found));
   }
-  return files;
+  return { files, serverProblem };
 }
 
 async function learnObjects(
@@ -84,7 +91,13 @@ async function learnObjects(
     return;
   }
   await eachLimited(unknown, HASHED_AT_ONCE, async (change) => {
-    objects.set(change, await content.object(change, { signal }));
+    try {
+      objects.set(change, await content.object(change, { signal }));
+    } catch (error) {
+      signal.throwIfAborted();
+      // One that is written all the time, or was removed just now, stays unknown; the others are told.
+      if (!(error instanceof LfsError)) throw error;
+    }
   });
 }
 
@@ -94,23 +107,31 @@ function isUnsure(change: LargeChange, object: LfsObject | undefined): object is
   return change.content?.kind !== 'committed' && object.oid !== change.before?.oid;
 }
 
+/** Learns what the server has; why it could not be asked. What changed is worth knowing without it. */
 async function askAbout(
-  { uploaded }: LfsStatusParts,
-  client: LfsClient,
+  { uploaded, server }: LfsStatusParts,
   changes: readonly LargeChange[],
   known: (change: LargeChange) => LfsObject | undefined,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | undefined> {
   const objects = new Map<string, LfsObject>();
   for (const change of changes) {
     const object = known(change);
     if (isUnsure(change, object)) objects.set(object.oid, { oid: object.oid, size: object.size });
   }
-  if (objects.size === 0) return;
-  const present = await client.present([...objects.values()], { signal });
-  for (const oid of objects.keys()) {
-    if (present.has(oid)) uploaded.add(client.url, oid);
-    else uploaded.remove(client.url, oid);
+  if (objects.size === 0) return undefined;
+  try {
+    const client = await server.client(signal);
+    const present = await client.present([...objects.values()], { signal });
+    for (const oid of objects.keys()) {
+      if (present.has(oid)) uploaded.add(client.url, oid);
+      else uploaded.remove(client.url, oid);
+    }
+    return undefined;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof LfsError)) throw error;
+    return error.message;
   }
 }
 

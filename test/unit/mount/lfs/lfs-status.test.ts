@@ -1,4 +1,5 @@
 // What a mount says of its large files after each kind of change.
+import { setImmediate } from 'node:timers/promises';
 import { expect, test, afterEach, describe } from 'vitest';
 import { lfsOid, lfsPointerTo, noise } from '../../../support/lfs-repository.ts';
 import { ATTRIBUTES, LargeMount, never } from './large-mount.ts';
@@ -154,6 +155,31 @@ test('a pointer that the user wrote stands for what it says', async () => {
     'a.bin': { change: 'modified', oid: lfsOid(B), size: B.length, isUploaded: undefined },
   });
   expect((await mount.status({ askServer: true }))['a.bin']?.isUploaded).toBe(true);
+});
+
+test('without the server the changes are told all the same, and why it could not be asked', async () => {
+  const fs = await start();
+  await fs.writeFile('a.bin', NEW);
+  await mount.proxy.stop();
+  const status = await mount.lfs.status({ paths: [] }, { waitForHashes: true, askServer: true }, never);
+  expect(status.files).toMatchObject([{ path: 'a.bin', change: 'modified', isUploaded: undefined }]);
+  expect(status.serverProblem).toContain(mount.proxy.url);
+  await mount.proxy.start();
+  const again = await mount.lfs.status({ paths: [] }, { waitForHashes: true, askServer: true }, never);
+  expect(again).toMatchObject({ serverProblem: undefined, files: [{ isUploaded: false }] });
+});
+
+test('a file that is gone when it is to be hashed does not keep the others from being told', async () => {
+  const fs = await start();
+  const names = Array.from({ length: 12 }, (_none, nth) => `${nth}.bin`);
+  for (const name of names) await fs.writeFile(name, noise(300_000, name));
+  const looking = mount.status();
+  await setImmediate();
+  await fs.unlink('9.bin');
+  const files = await looking;
+  expect(files['8.bin']).toMatchObject({ change: 'new', size: 300_000 });
+  expect([undefined, 'unknown', 'new']).toContain(files['9.bin']?.change);
+  expect((await mount.status())['9.bin']).toBeUndefined();
 });
 
 test('who has locked a file is told', async () => {
