@@ -29,3 +29,9 @@ filesystemSuite('the overlay, over a layer that has to fetch', {
   keepsLowerInodeNumbers: true,
   create: async (seed) => createOverlaySubject(seed, { delaySeed: 20_261_121 }),
 });
+
+filesystemSuite('the overlay, over a layer whose files arrive while they are read', {
+  persists: true,
+  keepsLowerInodeNumbers: true,
+  create: async (seed) => createOverlaySubject(seed, { arrivalSeed: 4, delaySeed: 20_261_122 }),
+});

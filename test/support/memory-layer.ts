@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import type { Layer, LayerEntry, LayerRequest, Listing } from '../../src/layers/layer.ts';
+import type { ArrivingContent } from '../../src/util/arriving-content.ts';
 import { ErrnoError } from '../../src/util/errno.ts';
 import type { Awaitable } from '../../src/util/types.ts';
 import { SEED_TIME } from './memory-subject.ts';
+import { openRandomArrival } from './random-arrival.ts';
 import { createRandom } from './random.ts';
 import { foldersOf, type SeedNode, type SeedTree } from './seed-tree.ts';
 
@@ -107,8 +109,16 @@ function buildTree(seed: SeedTree): { entries: Map<string, LayerEntry>; listings
   return { entries, listings };
 }
 
-/** A layer that shows a seed; `delaySeed` makes it asynchronous at random. */
-export function createMemoryLayer(seed: SeedTree, options: { delaySeed?: number } = {}): MemoryLayer {
+/** How a layer differs from one that knows everything. */
+export interface MemoryLayerOptions {
+  /** Makes it asynchronous at random. */
+  readonly delaySeed?: number;
+  /** Has what is opened for reading arrive at random. */
+  readonly arrivalSeed?: number;
+}
+
+/** A layer that shows a seed. */
+export function createMemoryLayer(seed: SeedTree, options: MemoryLayerOptions = {}): MemoryLayer {
   const folder = mkdtempSync(join(tmpdir(), 'scorpio-test-layer-'));
   const { entries, listings } = buildTree(seed);
   const later = createDelay(options.delaySeed);
@@ -125,6 +135,17 @@ export function createMemoryLayer(seed: SeedTree, options: { delaySeed?: number 
     if (node.kind !== 'file') throw new Error(`${entry.path} is opened but is not a file`);
     writeFileSync(path, node.content);
     return path;
+  };
+  const arrivalRandom = options.arrivalSeed === undefined ? undefined : createRandom(options.arrivalSeed);
+  let arrivals = 0;
+  const openToRead = (entry: LayerEntry): ArrivingContent => {
+    const node = nodeOf(entry);
+    if (node.kind !== 'file') throw new Error(`${entry.path} is opened but is not a file`);
+    return openRandomArrival(
+      join(folder, `arrival-${arrivals++}`),
+      node.content,
+      arrivalRandom ?? Math.random,
+    );
   };
   const learn = (entry: LayerEntry): void => void known.add(entry.path);
 
@@ -152,6 +173,7 @@ export function createMemoryLayer(seed: SeedTree, options: { delaySeed?: number 
       const opened = later(fileOf(entry), request);
       return opened instanceof Promise ? opened.then((path) => openSync(path, 'r')) : openSync(opened, 'r');
     },
+    ...(arrivalRandom === undefined ? {} : { openToRead }),
     readlink: (entry, request) => {
       const node = nodeOf(entry);
       if (node.kind !== 'symlink') throw new Error(`${entry.path} is read as a symlink but is none`);

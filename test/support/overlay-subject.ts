@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import type { Filesystem } from '../../src/fuse/filesystem.ts';
 import { createOverlay } from '../../src/overlay/overlay.ts';
 import type { FilesystemSubject } from '../conformance/filesystem/subject.ts';
-import { createMemoryLayer, openDescriptorsBelow } from './memory-layer.ts';
+import { createMemoryLayer, type MemoryLayerOptions, openDescriptorsBelow } from './memory-layer.ts';
 import type { SeedTree } from './seed-tree.ts';
 
-/** An overlay over a seed; with a seed for delays, its layer answers late at random. */
+/** An overlay over a seed, whose layer may answer late at random. */
 export function createOverlaySubject(
   seed: SeedTree,
-  options: { delaySeed?: number } = {},
+  options: MemoryLayerOptions = {},
 ): Required<FilesystemSubject> {
   const folder = mkdtempSync(join(tmpdir(), 'scorpio-test-overlay-'));
   const upperDir = join(folder, 'upper');

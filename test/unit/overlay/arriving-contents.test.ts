@@ -185,6 +185,17 @@ describe('reading', () => {
     expect(invalidated).toEqual([[ino, 0]]);
   });
 
+  test('an overlay that ends while a reader waits closes it after that reader', async () => {
+    const abort = new AbortController();
+    const waiting = outcome(() => read(0, 10, 0, abort.signal));
+    await isWaiting(waiting);
+    await overlay.reopen();
+    expect(arrival.views).toBe(1);
+    abort.abort();
+    expect(await waiting).toBe('EINTR');
+    expect(arrival.views).toBe(0);
+  });
+
   test('complete content stays in the kernel when it is closed', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     arrival.arrive(0, 10);
