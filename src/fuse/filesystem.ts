@@ -283,7 +283,10 @@ export interface KernelNotifier {
    * when it has looked at all of them, with whether it can do that at all (Linux 6.18). Absent where the binding cannot.
    */
   prune?(inos: readonly number[]): Promise<boolean>;
-  /** Resolves when everything said before has reached the kernel; absent where nothing does. */
+  /**
+   * Resolves when everything said before has reached the kernel; absent where nothing does. Content that is to be
+   * forgotten may come later: the kernel waits for the reads of it that are under way.
+   */
   delivered?(): Promise<void>;
   /** Whether `open` may be refused with ENOSYS; absent for no. Known from the first request on. */
   readonly mayOmitOpen?: boolean | undefined;

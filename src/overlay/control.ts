@@ -62,9 +62,10 @@ export class Control implements OverlayControl {
       const listing = at?.folder.directory?.listing as Listing;
       if (at !== undefined && isConcerned(listing.at(at.index))) changed.push(ino);
     }
-    // Those that may be open at the end: the kernel waits for reads of them, and whatever is told after them with it.
+    // Those that may be open at the end, and their new size before: the kernel waits for the reads of them.
     for (const inode of files) {
       changed.push(inode.ino);
+      this.#core.notifier?.invalidateInode(inode.ino, ATTRIBUTES, 0);
       this.#renew(inode);
       this.#core.dropIfUnused(inode);
     }

@@ -158,6 +158,19 @@ print(os.pread(t, 64, 0).hex())`,
     expectBytes(await readFile(file), expected(0, LARGE_BYTES));
   });
 
+  test('a change below does not wait for those who read, and holds nothing else up', async () => {
+    const picture = join(root, 'picture.psd');
+    expect((await stat(picture)).mode & 0o777).toBe(0o644);
+    const reading = pread(MIDDLE, 64);
+    await waitForReader();
+    await ask('renew');
+    await ask('lock', 'picture.psd');
+    await expect.poll(() => statSync(picture).mode & 0o777, { timeout: START_MS }).toBe(0o444);
+    await ask('complete');
+    expect(await reading).toBe(expected(MIDDLE, 64).toString('hex'));
+    expectBytes(await readFile(file), expected(0, LARGE_BYTES));
+  });
+
   test('a file that arrives is copied up as a whole by a write', async () => {
     const handle = await open(file, 'r+');
     await handle.write('changed', MIDDLE);

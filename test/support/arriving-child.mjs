@@ -101,6 +101,7 @@ const commands = {
     isSmudged = true;
     overlay.control.lowerChanged('', ({ name }) => name.endsWith('.psd'));
   },
+  renew: () => overlay.control.lowerChanged('', ({ name }) => name === 'large.bin'),
   report: () => ({ asked: arrival.asked, views: arrival.views, opens: arrival.opens, faults, heard }),
 };
 

@@ -4,7 +4,7 @@ import type { KernelNotifier, Passthrough } from '../filesystem.ts';
 import type { OpenFeatures } from './init.ts';
 import { openPassthrough } from './passthrough.ts';
 import { NotifyCode, REPLY_HEADER_BYTES, TWO_POW_32 } from './protocol.ts';
-import { writeInBackground } from './system-calls.ts';
+import { inPatience, writeInBackground, writeInPool } from './system-calls.ts';
 
 const PRUNED_AT_ONCE = 4096;
 
@@ -56,13 +56,17 @@ interface Queued {
 
 /**
  * Queues notifications and writes them one by one. The kernel may make such a write wait for locks that a request of
- * ours holds, so they are written in the background and never while a request is handled.
+ * ours holds, so they are written in the background and never while a request is handled. That content is to be
+ * forgotten is written beside the others: the kernel waits for the reads of it that are under way, and those may wait
+ * for a server.
  */
 export class Notifications implements KernelNotifier {
   readonly #onFault: ((operation: string, error: unknown) => void) | undefined;
   #fd: number | undefined;
   #queue: Queued[] = [];
   #pump: Promise<void> | undefined;
+  /** Writes beside the queue that have begun. */
+  readonly #underWay = new Set<Promise<number>>();
 
   constructor(onFault?: (operation: string, error: unknown) => void) {
     this.#onFault = onFault;
@@ -92,7 +96,8 @@ export class Notifications implements KernelNotifier {
   }
 
   invalidateInode(ino: number, offset: number, length: number): void {
-    this.#send(() => encodeInvalidateInode(ino, offset, length));
+    if (offset < 0) this.#send(() => encodeInvalidateInode(ino, offset, length));
+    else if (this.#fd !== undefined) void this.#forgetContent(encodeInvalidateInode(ino, offset, length));
   }
 
   invalidateEntry(parent: number, name: string): void {
@@ -121,6 +126,23 @@ export class Notifications implements KernelNotifier {
     this.#queue = [];
     for (const { onDone } of dropped) onDone?.(Errno.ENODEV);
     await this.#pump;
+    // What has not begun by now finds that there is no descriptor.
+    await Promise.all(this.#underWay);
+  }
+
+  async #forgetContent(message: Buffer): Promise<void> {
+    const errno = await inPatience(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#fd === undefined) return Errno.ENODEV;
+      const writing = writeInPool(this.#fd, message);
+      this.#underWay.add(writing);
+      try {
+        return await writing;
+      } finally {
+        this.#underWay.delete(writing);
+      }
+    });
+    this.#judge(errno);
   }
 
   #send(encode: () => Buffer): void {
@@ -156,6 +178,10 @@ export class Notifications implements KernelNotifier {
       onDone(errno);
       return;
     }
+    this.#judge(errno);
+  }
+
+  #judge(errno: number): void {
     // ENOENT: the kernel has no such inode or name cached. ENOTEMPTY: the entry is a folder in use, whose attributes
     // were invalidated all the same. ENODEV, ENOTCONN: the mount is ending.
     const expected = [0, Errno.ENOENT, Errno.ENOTEMPTY, Errno.ENODEV, Errno.ENOTCONN];

@@ -26,33 +26,54 @@ const mount2 = libc.func(
 type Umount = KoffiFunc<(target: string, flags: number) => number>;
 const umount2 = libc.func('int umount2(const char *target, int flags)') as Umount;
 
-/** The end of the queue of background calls. */
-let last: Promise<unknown> = Promise.resolve();
+/** Calls that run one after the other. */
+class Background {
+  #last: Promise<unknown> = Promise.resolve();
+
+  run<T>(call: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(call);
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+}
 
 /**
- * Runs a call in libuv's thread pool and resolves with its errno, 0 when it succeeded. All such calls of the process
- * run one after the other: each can be waiting for an answer of ours that itself needs a thread of the pool, and
- * several at once could leave none.
+ * Calls of the process that may wait in libuv's thread pool run one after the other: each can be waiting for an answer
+ * of ours that itself needs a thread of the pool, and several at once could leave none.
  */
-async function inBackground(
-  start: (done: (error: unknown, result: number) => void) => void,
-): Promise<number> {
-  const run = async (): Promise<number> =>
-    new Promise((resolve, reject) => {
-      start((error, result) => {
-        const errno = lastErrno();
-        if (error) reject(error);
-        else resolve(result < 0 ? errno : 0);
-      });
+const background = new Background();
+/** Those that may wait for a server, which nothing else is to wait for; so few that threads of the pool are left. */
+const patient: readonly Background[] = [new Background(), new Background()];
+let turns = 0;
+
+/** Runs a call in the thread pool, and resolves with its errno, 0 when it succeeded. */
+function inPool(start: (done: (error: unknown, result: number) => void) => void): Promise<number> {
+  return new Promise((resolve, reject) => {
+    start((error, result) => {
+      const errno = lastErrno();
+      if (error) reject(error);
+      else resolve(result < 0 ? errno : 0);
     });
-  const call = last.then(run, run);
-  last = call.catch(() => undefined);
-  return call;
+  });
+}
+
+function inBackground(start: (done: (error: unknown, result: number) => void) => void): Promise<number> {
+  return background.run(() => inPool(start));
+}
+
+/** write(2) in the thread pool, at once; resolves with the errno, 0 for success. */
+export async function writeInPool(fd: number, buffer: Uint8Array): Promise<number> {
+  return inPool((done) => write.async(fd, buffer, buffer.length, done));
+}
+
+/** Runs a call that may wait for long, in its turn among its like. */
+export async function inPatience<T>(call: () => Promise<T>): Promise<T> {
+  return (patient[turns++ % patient.length] as Background).run(call);
 }
 
 /** write(2) that may wait; resolves with the errno, 0 for success. */
 export async function writeInBackground(fd: number, buffer: Uint8Array): Promise<number> {
-  return inBackground((done) => write.async(fd, buffer, buffer.length, done));
+  return background.run(() => writeInPool(fd, buffer));
 }
 
 /** mount(2); resolves with the errno, 0 for success. */

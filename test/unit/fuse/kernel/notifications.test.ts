@@ -49,11 +49,11 @@ describe('Notifications', () => {
   it('writes in order, after the current call', async () => {
     const notifications = new Notifications();
     notifications.open(fd, { mayOmitOpen: false, passthrough: false });
-    notifications.invalidateInode(1, 0, 0);
+    notifications.invalidateInode(1, -1, 0);
     notifications.invalidateEntry(1, 'a');
     expect(written()).toHaveLength(0);
     const all = Buffer.concat([
-      encodeInvalidateInode(1, 0, 0),
+      encodeInvalidateInode(1, -1, 0),
       encodeInvalidateEntry(1, 'a'),
       encodeInvalidateEntry(2, 'b'),
     ]);
@@ -61,6 +61,15 @@ describe('Notifications', () => {
     notifications.invalidateEntry(2, 'b');
     await expect.poll(() => written().length).toBe(all.length);
     expect(written().equals(all)).toBe(true);
+    await notifications.close();
+  });
+
+  it('writes beside the others what content is to be forgotten, which may have to wait', async () => {
+    const notifications = new Notifications();
+    notifications.open(fd, { mayOmitOpen: false, passthrough: false });
+    notifications.invalidateInode(1, 0, 0);
+    expect(written()).toHaveLength(0);
+    await expect.poll(() => written().equals(encodeInvalidateInode(1, 0, 0))).toBe(true);
     await notifications.close();
   });
 
