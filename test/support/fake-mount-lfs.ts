@@ -57,6 +57,8 @@ export class FakeMountLfs implements MountLfs, LfsCare {
   patterns: readonly string[] = [];
   /** Thrown by whatever is asked next, while it is set. */
   error: Error | undefined;
+  /** Thrown by `status` where the server is to be asked, while it is set. */
+  serverError: Error | undefined;
 
   #note(...asked: Asked): void {
     this.asked.push(asked);
@@ -65,6 +67,7 @@ export class FakeMountLfs implements MountLfs, LfsCare {
 
   async status(...asked: Parameters<MountLfs['status']>): Promise<LfsStatus> {
     this.#note('status', asked[0], asked[1]);
+    if (asked[1].askServer && this.serverError !== undefined) throw this.serverError;
     return this.answer;
   }
 

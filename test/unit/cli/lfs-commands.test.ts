@@ -330,6 +330,23 @@ describe('status', () => {
     expect(http.lfs.asked).toEqual([['status', { paths: [] }, { waitForHashes: false, askServer: false }]]);
   });
 
+  test('does without the server where that is away, and says so', async () => {
+    http.lfs.answer = {
+      ...http.lfs.answer,
+      files: [{ ...file, isUploaded: undefined, lockedBy: undefined }],
+    };
+    http.lfs.serverError = new MountError('upstream', 'connection refused');
+    expect(await within('', 'status')).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/^modified .* not known$/mu),
+      stderr: 'note: connection refused\n',
+    });
+    expect(asked()).toEqual(['status', { paths: [] }, { waitForHashes: true, askServer: false }]);
+    expect(JSON.parse((await within('', 'status', '--json')).stdout)).toMatchObject({
+      server_problem: 'connection refused',
+    });
+  });
+
   test('that the daemon cannot give ends with 1', async () => {
     http.lfs.error = new MountError('upstream', 'the LFS server refuses');
     expect(await within('', 'status')).toEqual({

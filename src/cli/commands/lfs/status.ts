@@ -77,19 +77,28 @@ export async function runStatus(
   options: StatusOptions,
 ): Promise<number> {
   const target = await findTarget(await createContext(globals), paths, options);
-  const ask = (wait: boolean): Promise<LfsStatusJson> =>
-    askDaemon<LfsStatusJson>({
-      method: 'POST',
-      url: `${target.url}/status`,
-      body: { paths: target.paths, wait_for_hashes: wait, ask_server: wait },
-      timeoutMs: HASHING_TIMEOUT_MS,
-    });
-  let status = await ask(false);
+  const ask = <T>(hashes: boolean, server: boolean, accepted: readonly number[]): Promise<T> =>
+    askDaemon<T>(
+      {
+        method: 'POST',
+        url: `${target.url}/status`,
+        body: { paths: target.paths, wait_for_hashes: hashes, ask_server: server },
+        timeoutMs: HASHING_TIMEOUT_MS,
+      },
+      accepted,
+    );
+  let status = await ask<LfsStatusJson>(false, false, [200]);
   if (options.wait) {
     if (status.hashing > 0 && options.json !== true) {
       note(`hashing ${plural(status.hashing, 'file')} (--no-wait prints what is known)`);
     }
-    status = await ask(true);
+    const answer = await ask<LfsStatusJson | { readonly error: string }>(true, true, [200, 502]);
+    if (!('error' in answer)) status = answer;
+    else {
+      // What changed is known without the server.
+      const local = await ask<LfsStatusJson>(true, false, [200]);
+      status = { ...local, server_problem: local.server_problem ?? answer.error };
+    }
   }
   if (options.json === true) printJson(status);
   else describe(status, target.show);
