@@ -75,6 +75,18 @@ test('new files, and those that are moved to names that are not lockable, may be
   expect(await attribute('new.bin', 'state')).toBe('new');
 });
 
+test('what the user makes lockable is so at once, and what is not any more can be written', async () => {
+  await mount();
+  expect(await inMount('stat -c %A notes.txt a.bin')).toBe('-rw-r--r--\n-r--r--r--');
+  await inMount('printf "*.txt lockable\n*.bin -lockable\n" > .gitattributes');
+  await vi.waitFor(
+    async () => expect(await inMount('stat -c %A notes.txt a.bin')).toBe('-r--r--r--\n-rw-r--r--'),
+    { timeout: 30_000 },
+  );
+  expect(await write('notes.txt')).toContain('Permission denied');
+  expect(await write('a.bin')).toBe('');
+});
+
 test('what is no file of the mount is not locked', async () => {
   await mount();
   await inMount('mkdir folder; echo new > folder/new.bin; rm b.bin');
@@ -92,7 +104,7 @@ test('attributes tell what a file is', async () => {
   expect(await attribute('a.bin', 'oid')).toMatch(/^[0-9a-f]{40}$/u);
   expect(await attribute('a.bin', 'state')).toBe('remote');
   await inMount('cat a.bin > /dev/null');
-  await vi.waitFor(async () => expect(await attribute('a.bin', 'state')).toBe('stored'));
+  await vi.waitFor(async () => expect(await attribute('a.bin', 'state')).toBe('stored'), { timeout: 30_000 });
   expect(await attribute('notes.txt', 'state')).toBe('unmodified');
 });
 

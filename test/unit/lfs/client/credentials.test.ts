@@ -19,6 +19,9 @@ import type { Handler, ScriptedServer } from './support.ts';
 
 beforeEach(() => useGitConfig());
 
+/** For what happens soon, on a busy machine too. */
+const WAIT = { timeout: 20_000 };
+
 const object = objectOf('large');
 const basic = (text: string): string => `Basic ${Buffer.from(text).toString('base64')}`;
 
@@ -115,7 +118,7 @@ describe("Git's credential helpers", () => {
     await Promise.all([client.locate([object]), client.present([object]), client.present([objectOf('b')])]);
     expect(log().match(/^get$/gmu)).toHaveLength(1);
     expect(log()).toMatch(/get\nprotocol=http\nhost=127\.0\.0\.1:\d+\n/u);
-    await vi.waitFor(() => expect(log()).toMatch(/store\n(.*\n)*password=right\n/u));
+    await vi.waitFor(() => expect(log()).toMatch(/store\n(.*\n)*password=right\n/u), WAIT);
     await client.locate([objectOf('c')]);
     expect(log().match(/^store$/gmu)).toHaveLength(1);
   });
@@ -129,7 +132,7 @@ describe("Git's credential helpers", () => {
     await expect(failure).rejects.toThrow(
       /set lfs_token \(SCORPIO_LFS_TOKEN\), or store a password for 127/u,
     );
-    await vi.waitFor(() => expect(log()).toMatch(/erase\n(.*\n)*password=wrong\n/u));
+    await vi.waitFor(() => expect(log()).toMatch(/erase\n(.*\n)*password=wrong\n/u), WAIT);
     expect(server.requests).toHaveLength(2);
     expect(messages.join()).not.toContain('wrong');
   });

@@ -20,7 +20,10 @@ function actionOf(found: TransferAction | LfsError | undefined): TransferAction 
   return found;
 }
 
-async function served(handler: Handler): Promise<{
+async function served(
+  handler: Handler,
+  silenceTimeoutMs = 20_000,
+): Promise<{
   readonly download: (start?: number, end?: number, signal?: AbortSignal) => Promise<DownloadBody>;
   readonly proxy: FaultProxy;
   readonly client: LfsClient;
@@ -28,7 +31,7 @@ async function served(handler: Handler): Promise<{
   const server = await startServer(handler);
   const proxy = await createFaultProxy(server.url);
   afterTest(() => proxy.close());
-  const { client } = makeClient(proxy.url, { silenceTimeoutMs: 300 });
+  const { client } = makeClient(proxy.url, { silenceTimeoutMs });
   const action = { href: `${proxy.url}/x`, header: {}, expiresAtMs: undefined };
   return {
     download: (start = 0, end, signal) => client.download(object, action, { start, end }, { signal }),
@@ -199,7 +202,7 @@ describe('connections', () => {
     ['is reset before the answer', { kind: 'close', reset: true }, 'unreachable'],
     ['never answers', { kind: 'hang' }, 'timeout'],
   ])('one that %s', async (_name, action, kind) => {
-    const { download, proxy } = await served(whole);
+    const { download, proxy } = await served(whole, 1_000);
     proxy.inject(action);
     await expect(download()).rejects.toMatchObject({ kind });
   });
@@ -208,7 +211,7 @@ describe('connections', () => {
     ['breaks in the middle', { kind: 'die', afterBytes: 1000 }, 'unreachable'],
     ['falls silent in the middle', { kind: 'stall', afterBytes: 1000 }, 'timeout'],
   ])('one that %s gives what came, and then fails', async (_name, action, kind) => {
-    const { download, proxy } = await served(whole);
+    const { download, proxy } = await served(whole, 1_000);
     proxy.inject(action);
     let received = 0;
     const reading = (async () => {

@@ -18,6 +18,9 @@ import type { Handler, ScriptedServer } from './support.ts';
 
 beforeEach(() => useGitConfig());
 
+/** For what happens soon, on a busy machine too. */
+const WAIT = { timeout: 20_000 };
+
 type Entry = Readonly<Record<string, unknown>>;
 
 const linkTo = (oid: string, more: Entry = {}): Entry => ({ href: `http://h/objects/${oid}`, ...more });
@@ -320,7 +323,7 @@ describe('giving up', () => {
     const { client } = makeClient(proxy.url, lfs(proxy));
     const asked = client.locate(many(1));
     asked.catch(() => undefined);
-    await vi.waitFor(() => expect(proxy.requests).toHaveLength(1));
+    await vi.waitFor(() => expect(proxy.requests).toHaveLength(1), WAIT);
     await client.close();
     await expect(asked).rejects.toMatchObject({ kind: 'aborted' });
     await expect(client.locate(many(3))).rejects.toMatchObject({ kind: 'aborted' });

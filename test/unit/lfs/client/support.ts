@@ -99,8 +99,8 @@ export function makeClient(
   const client = createLfsClient({
     baseUrl,
     path: '/project',
-    connectTimeoutMs: 5_000,
-    silenceTimeoutMs: 5_000,
+    connectTimeoutMs: 20_000,
+    silenceTimeoutMs: 20_000,
     maxAttempts: 3,
     concurrency: 4,
     log: (message) => messages.push(message),

@@ -14,6 +14,8 @@ const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
+/** For what happens soon, on a busy machine too. */
+const WAIT = { timeout: 20_000 };
 const never = new AbortController().signal;
 
 interface Made {
@@ -30,8 +32,8 @@ function makeService(
     baseUrl: url,
     path: options.path ?? '/project',
     token: options.token,
-    connectTimeoutMs: 5_000,
-    silenceTimeoutMs: 5_000,
+    connectTimeoutMs: 20_000,
+    silenceTimeoutMs: 20_000,
     maxAttempts: 2,
     concurrency: 1,
   });
@@ -163,9 +165,9 @@ test('locks are refreshed in the background, and a change is told', async () => 
   const { service, changed } = makeService(mega.url, { refreshMs: 20 });
   service.start();
   await makeService(mega.url).service.lock(['a.bin'], never);
-  await vi.waitFor(() => expect(service.lockedBy('a.bin')).toMatchObject({ isOurs: false }));
+  await vi.waitFor(() => expect(service.lockedBy('a.bin')).toMatchObject({ isOurs: false }), WAIT);
   mega.locks.clear();
-  await vi.waitFor(() => expect(service.isEmpty).toBe(true));
+  await vi.waitFor(() => expect(service.isEmpty).toBe(true), WAIT);
   expect(changed.flat().filter((path) => path === 'a.bin')).toHaveLength(2);
 });
 
@@ -175,7 +177,7 @@ test('a server that is away is told of once, and what was known of locks stays',
   await service.lock(['a.bin'], never);
   await mega.close();
   service.start();
-  await vi.waitFor(() => expect(logged.join('')).toContain('the locks of large files are not known'));
+  await vi.waitFor(() => expect(logged.join('')).toContain('the locks of large files are not known'), WAIT);
   expect(service.lockedBy('a.bin')).toMatchObject({ isOurs: true });
   await expect(service.locks({}, never)).rejects.toMatchObject({ kind: 'upstream' });
   expect(await service.locks({ isCached: true }, never)).toMatchObject([{ path: 'project/a.bin' }]);
