@@ -20,9 +20,10 @@ export function resolveConfig(settings: Settings): Config {
   const number = (flat: string, most: number): number => Math.min(Number(value(flat)), most);
   const url = (flat: string): string => text(flat).replace(/\/+$/u, '');
   const diskAmount = (flat: string): DiskAmount => parseDiskAmount(text(flat)) ?? { bytes: 0 };
+  // Commas in braces belong to the glob.
   const globs = (flat: string): string[] =>
     text(flat)
-      .split(',')
+      .split(/,(?![^{]*\})/u)
       .map((glob) => glob.trim())
       .filter((glob) => glob !== '');
   const allowOther = value('allow_other');

@@ -1,6 +1,7 @@
 // The parts that large files need, put together for all mounts of a daemon.
 import { join } from 'node:path';
-import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
+import type { Config, LfsConfig } from '../config/config.ts';
 import { createLfsDownloads } from '../lfs/download/create-lfs-downloads.ts';
 import { openPointerStore } from '../lfs/pointers/open-pointer-store.ts';
 import { createActiveFolders } from '../mount/lfs/active-folders.ts';
@@ -10,7 +11,7 @@ import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Logger } from '../util/logger.ts';
-import { createPathFilter } from '../util/path-filter.ts';
+import { createPathFilter, type PathFilter } from '../util/path-filter.ts';
 import { scorpioVersion } from '../util/version.ts';
 
 /** What they are opened over. */
@@ -23,13 +24,13 @@ export interface LargeFilesBase {
 
 /**
  * Opens them; no server is asked. Whoever closes them does so after the mounts, and before the store. Rejects with
- * LfsError where another process has the pointer store, and as createPathFilter for patterns that mean nothing.
+ * LfsError where another process has the pointer store, with ConfigError for patterns that mean nothing.
  */
 export async function openLargeFiles(config: Config, base: LargeFilesBase): Promise<ServedLargeFiles> {
   const { store, objects, upstream, log } = base;
   const { storePath, lfs } = config;
   const warn = (message: string): void => log.warn(message);
-  const filter = createPathFilter(lfs.include, lfs.exclude);
+  const filter = filterOf(lfs);
   let largeFiles: ServedLargeFiles | undefined;
   const pointers = await openPointerStore(join(storePath, 'pointers'), {
     onWarning: warn,
@@ -73,4 +74,12 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     },
   });
   return largeFiles;
+}
+
+function filterOf({ include, exclude }: LfsConfig): PathFilter {
+  try {
+    return createPathFilter(include, exclude);
+  } catch (error) {
+    throw new ConfigError([`lfs_include, lfs_exclude: ${(error as Error).message}`], undefined);
+  }
 }

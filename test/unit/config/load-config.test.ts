@@ -153,6 +153,13 @@ describe('precedence', () => {
   });
 });
 
+describe('lists of globs', () => {
+  it('have commas between them, and may have commas in braces', async () => {
+    const { config } = await load('lfs_include = "*.{bin,psd}, /a/b ,,{x,y}/**"');
+    expect(config.lfs.include).toEqual(['*.{bin,psd}', '/a/b', '{x,y}/**']);
+  });
+});
+
 describe('checks', () => {
   it.each([
     [
