@@ -1,5 +1,4 @@
 // Knows the attributes of a mount's folders: the repository's, with what the user edits in the mount in their place.
-import { isBelow } from '../../layers/depth-first.ts';
 import type { LayerEntry } from '../../layers/layer.ts';
 import type { AttributeRules } from '../../lfs/attributes/attribute-rules.ts';
 import type { AttributeRequest, AttributeSource } from '../../lfs/attributes/attribute-source.ts';
@@ -19,7 +18,7 @@ import type { MergedAttributes } from './mount-lfs-parts.ts';
 /** Telling the overlay of changes may take this long in a row, then a share of the time: the rest belongs to others. */
 const TELLING_MS_MAX = 500;
 const TELLING_SHARE = 0.2;
-/** Folders that are told of one by one; of more, the whole mount. */
+/** Folders whose new rules are found at once; of more, the root's alone. */
 const FOLDERS_MAX = 16;
 
 /** What a tracker is made of. */
@@ -131,13 +130,9 @@ class Tracker implements AttributeTracker {
     const start = performance.now();
     try {
       const concerns = this.#folders.changeOfLower((entry) => this.#mayBePointer(entry));
-      const outermost = folders.filter(
-        (folder) => !folders.some((other) => other !== folder && isBelow(folder, other)),
-      );
-      for (const folder of outermost) {
-        this.#readAgain(folder);
-        this.#control?.lowerChanged(folder, concerns);
-      }
+      for (const folder of folders) this.#readAgain(folder);
+      // Everywhere: what a program does at once may be several changes here, and the rules have all of them by now.
+      this.#control?.lowerChanged('', concerns);
     } catch (error) {
       // The overlay's operation that changed the file must not fail for it.
       this.#warn(error);

@@ -107,6 +107,15 @@ test('a file that is moved counts where it is', async () => {
   expect(await stage.isLower('other/e.bin')).toBe(true);
 });
 
+test('a file that takes the place of another is told of in both folders', async () => {
+  open(TREE);
+  for (const folder of ['', 'sub', 'sub/deep', 'other']) await stage.tracker.source.rules(folder);
+  await stage.overlay.fs.rename('sub/deep/.gitattributes', '.gitattributes');
+  const concerned = new Set(stage.told.flatMap((told) => told.concerned));
+  expect([...concerned].sort()).toEqual(['a.bin', 'other/e.bin', 'sub/b.bin', 'sub/c.dat']);
+  expect(await stage.isLower('sub/deep/d.dat')).toBe(true);
+});
+
 test('new folders have the rules of those above and of their own file', async () => {
   open(TREE);
   await stage.overlay.fs.mkdir('new');
