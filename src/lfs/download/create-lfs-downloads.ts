@@ -68,10 +68,7 @@ class StoreDownloads implements LfsDownloads {
   }
 
   has(oid: LfsOid): boolean {
-    const fd = this.openStored(oid);
-    if (fd === undefined) return false;
-    closeSync(fd);
-    return true;
+    return this.#stored.has(checked(oid));
   }
 
   openStored(oid: LfsOid): number | undefined {
@@ -86,9 +83,8 @@ class StoreDownloads implements LfsDownloads {
     const stored = this.#stored.open(checked(object.oid));
     if (typeof stored === 'number') return stored;
     const running = this.#transfers.get(object.oid);
-    if (stored === undefined && running !== undefined && !running.isEnding && running.failure === undefined) {
-      return running.view(client);
-    }
+    const isJoinable = running?.closedFor === undefined && running?.failure === undefined;
+    if (stored === undefined && running !== undefined && isJoinable) return running.view(client);
     return this.#openSoon(client, object, request, stored);
   }
 
@@ -164,7 +160,8 @@ class StoreDownloads implements LfsDownloads {
     const stored = (await verifying) ?? this.#openEmpty(object);
     if (stored !== undefined) return stored;
     const standing = this.#failures.standing(object.oid);
-    if (standing !== undefined) throw standing;
+    // Where a transfer is under way, it begins anew after wrong bytes.
+    if (standing !== undefined && !this.#transfers.has(object.oid)) throw standing;
     try {
       await locateObject(client, object, signal ?? this.#closing.signal);
     } catch (error) {
@@ -183,14 +180,14 @@ class StoreDownloads implements LfsDownloads {
 
   /**
    * The transfer of an object, to be joined at once; a descriptor where it was completed meanwhile; a promise while an
-   * earlier transfer ends. Throws the failure that still stands.
+   * earlier transfer ends or begins anew. Throws the failure that still stands.
    */
   #join(client: LfsClient, object: WantedObject): Transfer | number | Promise<void> {
     this.#closing.signal.throwIfAborted();
     const running = this.#transfers.get(object.oid);
-    if (running?.isEnding === true) return running.ended;
-    const standing = running?.failure ?? this.#failures.standing(object.oid);
-    if (standing !== undefined) throw standing;
+    if (running?.closedFor !== undefined) return running.closedFor;
+    const failure = running === undefined ? this.#failures.standing(object.oid) : running.failure;
+    if (failure !== undefined) throw failure;
     if (running !== undefined) return running;
     const stored = this.#stored.openTrusted(object.oid);
     if (stored !== undefined) return stored;

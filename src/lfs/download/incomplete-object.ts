@@ -184,7 +184,8 @@ export class IncompleteObject {
   async finish(): Promise<void> {
     await this.#settle();
     this.#closeFd();
-    await rm(this.#folder, { recursive: true, force: true });
+    // What is left without its bytes means nothing, and goes with the next ones.
+    await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
   }
 
   #open(): { fd: number; ranges: RangeMap; synced: RangeMap } {

@@ -6,6 +6,7 @@ import {
   fdatasync as fdatasyncCallback,
   fstatSync,
   futimesSync,
+  lstatSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -49,6 +50,18 @@ export class StoredObjects {
     this.#directory = directory;
     this.#room = room;
     this.#onWarning = onWarning;
+  }
+
+  /** Whether there is an object that can be trusted as it is. */
+  has(oid: LfsOid): boolean {
+    const path = largeFilePath(this.#directory, oid);
+    try {
+      const stats = lstatSync(path, { throwIfNoEntry: false });
+      return stats?.isFile() === true && this.#isRightTag(stats.mtimeMs);
+    } catch {
+      // Whoever opens it meets the trouble.
+      return false;
+    }
   }
 
   /** A new descriptor of an object that can be trusted as it is. */
@@ -142,8 +155,11 @@ export class StoredObjects {
   }
 
   #isTrusted(fd: number): boolean {
-    const tag = fstatSync(fd).mtimeMs / 1000;
-    return tag === this.#bootTag || tag === PROVEN_TAG;
+    return this.#isRightTag(fstatSync(fd).mtimeMs);
+  }
+
+  #isRightTag(mtimeMs: number): boolean {
+    return mtimeMs === this.#bootTag * 1000 || mtimeMs === PROVEN_TAG * 1000;
   }
 
   async #openVerified(oid: LfsOid, fd: number): Promise<number | undefined> {

@@ -50,7 +50,7 @@ interface Waiter extends WaitingRange {
 
 /**
  * From the first reader to the last. `running`: streams come and go as they are needed. `failed`: readers are left,
- * and the next read tries again. `ending`: nobody may join; wait for `ended`.
+ * and the next read tries again. `ending`: nobody may join; wait for `closedFor`.
  */
 export class Transfer implements ViewedTransfer {
   readonly object: WantedObject;
@@ -70,6 +70,8 @@ export class Transfer implements ViewedTransfer {
   #wasServed = false;
   /** There is no room for all of it: only what is read is fetched. */
   #isTight = false;
+  /** While wrong bytes are being thrown away. */
+  #startingOver: Promise<void> | undefined;
   #isClosing = false;
   #grace: NodeJS.Timeout | undefined;
   #onEnded: () => void = () => undefined;
@@ -97,9 +99,9 @@ export class Transfer implements ViewedTransfer {
     return this.#isComplete;
   }
 
-  /** Nobody can join any more. */
-  get isEnding(): boolean {
-    return this.#state === 'ending';
+  /** Nobody can join: for good, or while it begins anew. Resolves when it is worth to look again. */
+  get closedFor(): Promise<void> | undefined {
+    return this.#state === 'ending' ? this.ended : this.#startingOver;
   }
 
   /** The failure that still stands. */
@@ -303,7 +305,10 @@ export class Transfer implements ViewedTransfer {
       this.#state = 'running';
       return this.#fail(error as Error);
     }
-    await this.#startOver();
+    this.#startingOver = this.#startOver().finally(() => {
+      this.#startingOver = undefined;
+    });
+    await this.#startingOver;
   }
 
   #succeed(): void {

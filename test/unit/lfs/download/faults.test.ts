@@ -1,7 +1,6 @@
 // Downloads over a network and from servers that do what they should not.
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, readSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
-import { readSync } from 'node:fs';
 import type { ArrivingContent } from '../../../../src/util/arriving-content.ts';
 import {
   arrivingPath,
@@ -173,6 +172,21 @@ describe('wrong bytes', () => {
     expect(readStored(object)?.equals(content)).toBe(true);
     expect(failures).toHaveLength(1);
     expect(discarded).toHaveBeenCalledTimes(1);
+  });
+
+  test('are not in the way of whoever opens the object while they are thrown away', async () => {
+    const { content, object } = serve(4 * MEGABYTE);
+    proxy.inject({ kind: 'corrupt', at: 3_000_000 }, { ...data, times: 1 });
+    const view = await openView(object);
+    await read(view, 0, 4096);
+    while (!isStored(object)) {
+      const opened = await downloads.open(client, object);
+      if (typeof opened === 'number') closeSync(opened);
+      else opened.close();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(readStored(object)?.equals(content)).toBe(true);
+    expect(server.downloads).toHaveLength(2);
   });
 
   test('of a small object nobody gets to see', async () => {
