@@ -7,6 +7,7 @@ import { openPointerStore } from '../lfs/pointers/open-pointer-store.ts';
 import { createActiveFolders } from '../mount/lfs/active-folders.ts';
 import { createGlobalAttributes } from '../mount/lfs/global-attributes.ts';
 import { createLargeFiles, type ServedLargeFiles } from '../mount/lfs/create-large-files.ts';
+import { createOwnLocks } from '../mount/lfs/own-locks.ts';
 import type { LazyObjects } from '../objects/lazy-objects.ts';
 import type { ObjectStore } from '../objects/object-store.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -65,6 +66,7 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     globalAttributes,
     activeFolders: createActiveFolders(config.configFile),
     stateRoot: join(storePath, 'lfs', 'mounts'),
+    ownLocks: createOwnLocks(join(storePath, 'lfs', 'own-locks')),
     roomLeft: () => store.prefetchRoom(),
     log,
     storePath,

@@ -124,12 +124,17 @@ test("somebody else's lock is seen in the background, and warned about or refuse
   expect(stage.log()).toContain(`somebody has locked it (lock ${id})`);
 });
 
-test('what is locked stays ours after the daemon was started anew', async () => {
+test('what is locked stays ours after the daemon was started anew, and in another mount', async () => {
   await mount();
   await stage.succeed('lfs', 'lock', join(point, 'a.bin'));
   await stage.end(stage.daemon()?.pid ?? 0, 'SIGKILL');
   await stage.serve();
   await vi.waitFor(async () => expect(await inMount('stat -c %A a.bin')).toBe('-rw-r--r--'), {
     timeout: 10_000,
+  });
+  await stage.succeed('umount', 'project');
+  await stage.succeed('mount', '/project', point);
+  await vi.waitFor(async () => expect(await inMount('stat -c %A a.bin')).toBe('-rw-r--r--'), {
+    timeout: 30_000,
   });
 });

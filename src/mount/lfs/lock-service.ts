@@ -8,8 +8,7 @@ import { MountError } from '../mount-error.ts';
 import { createLockPaths, lockablePath } from './lock-paths.ts';
 import type { LfsLockResult } from './mount-lfs.ts';
 import type { MountLocks } from './mount-lfs-parts.ts';
-import { openOwnLocks } from './own-locks.ts';
-import type { OwnLocks } from './own-locks.ts';
+import type { OwnLocksOf } from './own-locks.ts';
 import { toMountError } from './to-mount-error.ts';
 
 const LOCKS_AT_ONCE = 4;
@@ -17,14 +16,21 @@ const LOCKS_AT_ONCE = 4;
 /** A server that fails, or has no locks, is asked less often: up to this many times the usual pause. */
 const MAX_PAUSE_FACTOR = 16;
 
+/** A server, as far as its locks matter. */
+export interface LocksServer {
+  /** Known once it was asked something. */
+  readonly url: string;
+  readonly locks: LfsLocksClient;
+}
+
 /** What the locks of a mount need. */
 export interface LockServiceOptions {
   /** Path of the mount in the monorepo, with a leading slash. UTF-8 text. */
   readonly repositoryPath: string;
   /** The server. Rejects with LfsError. */
-  readonly client: (signal: AbortSignal) => Promise<{ readonly locks: LfsLocksClient }>;
-  /** A folder of this mount alone, absolute; made when it is needed. */
-  readonly stateFolder: string;
+  readonly client: (signal: AbortSignal) => Promise<LocksServer>;
+  /** Which locks the user took. */
+  readonly ownLocks: OwnLocksOf;
   /** Whether the mount has a regular file under a path (latin1). Rejects as a layer does. */
   readonly hasFile: (path: string, signal: AbortSignal) => Promise<boolean>;
   /** How often the locks are asked for in the background; 0: never. */
@@ -82,7 +88,6 @@ class MountLockService implements LockService {
   #theirs: readonly LfsLock[] = [];
   /** Locks that were taken or released here, of which the last answer of the server may not know. */
   readonly #edits = new Map<string, { readonly lock: LfsLock | undefined; readonly atMs: number }>();
-  #own: Promise<OwnLocks> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #pauseFactor = 1;
@@ -118,12 +123,12 @@ class MountLockService implements LockService {
   }
 
   async lock(paths: readonly string[], signal: AbortSignal): Promise<readonly LfsLockResult[]> {
-    return this.#each(paths, signal, async (path, locks) => {
+    return this.#each(paths, signal, async (path, server) => {
       if (!(await this.#options.hasFile(toLatin1(path), signal))) {
         throw new MountError('invalid', `the mount has no file ${path}; only files can be locked`);
       }
-      const lock = await locks.lock(this.#paths.toServer(path), { signal });
-      await this.#note(lock);
+      const lock = await server.locks.lock(this.#paths.toServer(path), { signal });
+      await this.#note(lock, server);
       return lock;
     });
   }
@@ -134,18 +139,18 @@ class MountLockService implements LockService {
   ): Promise<readonly LfsLockResult[]> {
     const { id, force } = wanted;
     if (id === undefined) {
-      return this.#each(wanted.paths, signal, async (path, locks) => {
-        const held = await this.#find(path, locks, signal);
+      return this.#each(wanted.paths, signal, async (path, server) => {
+        const held = await this.#find(path, server.locks, signal);
         if (held === undefined) throw new LfsError('missing', `${path} is not locked`);
-        return this.#release(held, locks, force, signal);
+        return this.#release(held, server, force, signal);
       });
     }
-    const { locks } = await this.#client(signal);
-    const [held] = await this.#ask(() => locks.list({ id, limit: 1 }, { signal }));
+    const server = await this.#client(signal);
+    const [held] = await this.#ask(() => server.locks.list({ id, limit: 1 }, { signal }));
     const path = held === undefined ? '' : (this.#paths.mountPathsOf(held.path)[0] ?? held.path);
     try {
       if (held === undefined) throw new LfsError('missing', `there is no lock ${id}`);
-      return [{ path, lock: await this.#release(held, locks, force, signal), error: undefined }];
+      return [{ path, lock: await this.#release(held, server, force, signal), error: undefined }];
     } catch (error) {
       return [{ path, lock: undefined, error: lockError(error).message }];
     }
@@ -184,9 +189,9 @@ class MountLockService implements LockService {
 
   async verifyLocks(signal: AbortSignal): Promise<VerifiedLocks> {
     const beganMs = performance.now();
-    const { locks } = await this.#client(signal);
-    const own = await this.#ownLocks();
-    const said = await this.#ask(() => locks.verify({ signal }));
+    const server = await this.#client(signal);
+    const said = await this.#ask(() => server.locks.verify({ signal }));
+    const own = await this.#options.ownLocks(server.url);
     this.isSupported = true;
     // Mega calls all locks the caller's own, since it keeps no owners.
     const tells = said.theirs.length > 0 || said.ours.some((lock) => lock.owner !== undefined);
@@ -201,12 +206,7 @@ class MountLockService implements LockService {
     return { ours, theirs };
   }
 
-  #ownLocks(): Promise<OwnLocks> {
-    this.#own ??= openOwnLocks(this.#options.stateFolder);
-    return this.#own;
-  }
-
-  async #client(signal: AbortSignal): Promise<{ readonly locks: LfsLocksClient }> {
+  async #client(signal: AbortSignal): Promise<LocksServer> {
     return this.#ask(() => this.#options.client(signal));
   }
 
@@ -222,14 +222,14 @@ class MountLockService implements LockService {
   async #each(
     paths: readonly string[],
     signal: AbortSignal,
-    task: (path: string, locks: LfsLocksClient) => Promise<LfsLock>,
+    task: (path: string, server: LocksServer) => Promise<LfsLock>,
   ): Promise<readonly LfsLockResult[]> {
     const files = paths.map(lockablePath);
-    const { locks } = await this.#client(signal);
+    const server = await this.#client(signal);
     const results = new Map<string, LfsLockResult>();
     await eachLimited(files, LOCKS_AT_ONCE, async (path) => {
       try {
-        results.set(path, { path, lock: await task(path, locks), error: undefined });
+        results.set(path, { path, lock: await task(path, server), error: undefined });
       } catch (error) {
         if (isWithoutLocks(error)) this.isSupported = false;
         results.set(path, { path, lock: undefined, error: lockError(error).message });
@@ -247,25 +247,20 @@ class MountLockService implements LockService {
   }
 
   /** Releases a lock. Where the server cannot tell whose it is, it would take away everybody's. */
-  async #release(
-    held: LfsLock,
-    locks: LfsLocksClient,
-    force: boolean,
-    signal: AbortSignal,
-  ): Promise<LfsLock> {
-    const own = await this.#ownLocks();
+  async #release(held: LfsLock, server: LocksServer, force: boolean, signal: AbortSignal): Promise<LfsLock> {
+    const own = await this.#options.ownLocks(server.url);
     if (!force && held.owner === undefined && !own.has(held.id)) {
-      const text = `the lock ${held.id} of ${held.path} was not taken through this mount, and the server does not say whose it is; --force takes it away`;
+      const text = `the lock ${held.id} of ${held.path} was not taken by you here, and the server does not say whose it is; --force takes it away`;
       throw new LfsError('refused', text);
     }
-    const released = await locks.unlock(held.id, { force }, { signal });
+    const released = await server.locks.unlock(held.id, { force }, { signal });
     await own.remove(held.id).catch((error: unknown) => this.#logStateProblem(error));
     this.#change(held.id, undefined);
     return { ...held, ...released, path: held.path };
   }
 
-  async #note(lock: LfsLock): Promise<void> {
-    const own = await this.#ownLocks();
+  async #note(lock: LfsLock, server: LocksServer): Promise<void> {
+    const own = await this.#options.ownLocks(server.url);
     await own.add(lock.id).catch((error: unknown) => this.#logStateProblem(error));
     this.#change(lock.id, lock);
   }

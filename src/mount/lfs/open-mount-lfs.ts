@@ -28,6 +28,7 @@ import type { MountedLargeFiles, PlainMount } from './large-files.ts';
 import { learnPointers } from './learn-pointers.ts';
 import { createLockService, type LockService } from './lock-service.ts';
 import type { ServedLfs } from './mount-lfs-parts.ts';
+import type { OwnLocksOf } from './own-locks.ts';
 import { RecentFailures } from './recent-failures.ts';
 import { transfersIn } from './transfers-in.ts';
 
@@ -47,6 +48,8 @@ export interface SharedLfsParts {
   readonly activeFolders: ActiveFolders;
   /** Each mount has a folder of its id in it. */
   readonly stateRoot: string;
+  /** Which locks the user took. */
+  readonly ownLocks: OwnLocksOf;
   /** Bytes that may still be fetched ahead; undefined: no limit. */
   readonly roomLeft: () => number | undefined;
   readonly log: Logger;
@@ -87,7 +90,7 @@ export class MountedLfs implements MountedLargeFiles {
     this.#locks = createLockService({
       repositoryPath: spec.path,
       client: (signal) => this.#server.client(signal),
-      stateFolder,
+      ownLocks: shared.ownLocks,
       hasFile: async (path, signal) => {
         const shown = await mergedObject(plain, new UpperChanges(spec.upperDir), path, signal);
         return ((shown?.upper?.mode ?? shown?.lower?.mode ?? 0) & constants.S_IFMT) === constants.S_IFREG;

@@ -1,4 +1,5 @@
-// Locks that were taken through a mount, by id: where a server names no owners, nothing else tells whose they are.
+// Locks that the user took, by server and id: where a server names no owners, nothing else tells whose they are.
+import { createHash } from 'node:crypto';
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { atomicWrite } from '../../util/atomic-write.ts';
@@ -13,11 +14,23 @@ export interface OwnLocks {
   keep(ids: ReadonlySet<string>, sinceMs: number): Promise<void>;
 }
 
-const FILE = 'own-locks.json';
+/** The locks that were taken from a server, by its URL: the same for all mounts, whatever path of it they name. */
+export type OwnLocksOf = (server: string) => Promise<OwnLocks>;
 
-/** Reads the file of a mount's folder, which may be missing. What cannot be read counts as no locks. */
-export async function openOwnLocks(folder: string): Promise<OwnLocks> {
-  const path = join(folder, FILE);
+/** Keeps a file for each server in a folder, which may be missing. What cannot be read counts as no locks. */
+export function createOwnLocks(folder: string): OwnLocksOf {
+  const opened = new Map<string, Promise<OwnLocks>>();
+  return (server) => {
+    const { origin } = new URL(server);
+    const found = opened.get(origin) ?? openOwnLocks(folder, origin);
+    opened.set(origin, found);
+    return found;
+  };
+}
+
+async function openOwnLocks(folder: string, server: string): Promise<OwnLocks> {
+  const name = createHash('sha256').update(server).digest('hex').slice(0, 16);
+  const path = join(folder, `${name}.json`);
   const added = new Map<string, number>();
   for (const id of await readIds(path)) added.set(id, -Infinity);
   let last: Promise<void> = Promise.resolve();
@@ -25,7 +38,7 @@ export async function openOwnLocks(folder: string): Promise<OwnLocks> {
   function save(): Promise<void> {
     const write = async (): Promise<void> => {
       await mkdir(folder, { recursive: true });
-      await atomicWrite(path, `${JSON.stringify({ ids: [...added.keys()] })}\n`, { mode: 0o600 });
+      await atomicWrite(path, `${JSON.stringify({ server, ids: [...added.keys()] })}\n`, { mode: 0o600 });
     };
     const saved = last.then(write, write);
     last = saved.catch(() => undefined);

@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { createLfsClient } from '../../../../src/lfs/client/create-lfs-client.ts';
 import { createLockService } from '../../../../src/mount/lfs/lock-service.ts';
 import type { LockService } from '../../../../src/mount/lfs/lock-service.ts';
+import { createOwnLocks } from '../../../../src/mount/lfs/own-locks.ts';
 import { createLogger } from '../../../../src/util/logger.ts';
 import { createPlainLfs } from '../../../support/plain-lfs.ts';
 import type { PlainLfs } from '../../../support/plain-lfs.ts';
@@ -43,7 +44,7 @@ function makeService(
   const service = createLockService({
     repositoryPath: options.path ?? '/project',
     client: () => Promise.resolve(client),
-    stateFolder: folder,
+    ownLocks: createOwnLocks(folder),
     hasFile: (path) => Promise.resolve(path.includes('.')),
     refreshMs: options.refreshMs ?? 0,
     log: createLogger('info', (line) => logged.push(line)),
