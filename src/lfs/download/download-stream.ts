@@ -18,9 +18,8 @@ const MAX_RETRY_AFTER_MS = 60_000;
 const QUEUE_BYTES = 512 * 1024;
 /** So much that is there already is read and dropped; beyond, another request is cheaper. */
 const SKIP_BYTES = 4 * 1024 * 1024;
-/** What counts as near before anything is known of the speed, at least, and at most. */
-const NEAR_BYTES = 4 * 1024 * 1024;
-const NEAR_LEAST_BYTES = 512 * 1024;
+/** What counts as near, at least, and at most. */
+const NEAR_LEAST_BYTES = 4 * 1024 * 1024;
 const NEAR_MOST_BYTES = 32 * 1024 * 1024;
 /** What comes within this time need not be asked for. */
 const NEAR_MS = 200;
@@ -93,7 +92,7 @@ export class DownloadStream {
   isNear(position: number): boolean {
     if (position < this.position || position >= this.end) return false;
     const distance = position - this.position;
-    if (this.#receivedBytes === 0) return distance <= NEAR_BYTES;
+    if (this.#receivedBytes === 0) return distance <= NEAR_LEAST_BYTES;
     const bytesPerMs = this.#receivedBytes / Math.max(1, Date.now() - this.#receivingSinceMs);
     return distance <= Math.min(NEAR_MOST_BYTES, Math.max(NEAR_LEAST_BYTES, bytesPerMs * NEAR_MS));
   }

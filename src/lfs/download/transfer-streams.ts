@@ -7,6 +7,8 @@ import { RangeMap } from './range-map.ts';
 
 /** Connections of one object beside that for the whole. */
 const MAX_WINDOWS = 2;
+/** A window where the whole comes anyway: what is in both comes twice. */
+const WHOLE_WINDOW_BYTES = 2 * 1024 * 1024;
 /** How long the whole waits for a window in which somebody waits, for each of its own chunks. */
 const PAUSE_MS = 500;
 /** How long a stream that has all of its bytes may take to end by itself, so that its connection can be used again. */
@@ -73,7 +75,7 @@ export class TransferStreams {
   /** Sees to it that every read that waits is served, and that the whole comes if it is wanted. */
   schedule(whole: Priority | undefined): void {
     if (this.#isStopped) return;
-    const isWaitedFor = this.#scheduleWindows();
+    const isWaitedFor = this.#scheduleWindows(whole !== undefined);
     const wanted = whole ?? (isWaitedFor && this.#ignoresRanges ? 'demand' : undefined);
     if (wanted === undefined) return;
     // Somebody waits for what was only fetched ahead.
@@ -106,7 +108,7 @@ export class TransferStreams {
     await Promise.all(this.#running);
   }
 
-  #scheduleWindows(): boolean {
+  #scheduleWindows(isWhole: boolean): boolean {
     const { file } = this.#options.source;
     let isWaitedFor = false;
     for (const { start, end, windowBytes } of this.#options.waiting()) {
@@ -116,7 +118,7 @@ export class TransferStreams {
       if (gap === undefined || this.#isComing(gap[0], false)) continue;
       if (this.#windows.size >= MAX_WINDOWS) this.#giveUpIdleWindow();
       if (this.#windows.size >= MAX_WINDOWS) break;
-      const until = Math.max(end, Math.min(file.size, gap[0] + windowBytes));
+      const until = Math.max(end, Math.min(file.size, gap[0] + (isWhole ? WHOLE_WINDOW_BYTES : windowBytes)));
       this.#startWindow(gap[0], file.gap(gap[0], until)?.[1] ?? until);
     }
     return isWaitedFor;
