@@ -61,6 +61,7 @@ export class DownloadStream {
   readonly #takesAll: boolean;
   readonly #source: StreamSource;
   readonly #pause: (() => Promise<void> | undefined) | undefined;
+  readonly #isTaken: ((position: number) => boolean) | undefined;
   #receivedBytes = 0;
   #queue: Uint8Array[] = [];
   #queuePosition = 0;
@@ -70,17 +71,22 @@ export class DownloadStream {
   #receivingSinceMs = 0;
   #ignoresRange = false;
 
-  /** `pause` is asked between two chunks. */
+  /** Both are asked between two chunks. `isTaken`: somebody else brings what comes next, so this stream ends. */
   constructor(
     source: StreamSource,
     range: { readonly start: number; readonly end: number },
-    options: { readonly takesAll?: boolean; readonly pause?: () => Promise<void> | undefined } = {},
+    options: {
+      readonly takesAll?: boolean;
+      readonly pause?: () => Promise<void> | undefined;
+      readonly isTaken?: (position: number) => boolean;
+    } = {},
   ) {
     this.#source = source;
     this.position = range.start;
     this.end = range.end;
     this.#takesAll = options.takesAll ?? false;
     this.#pause = options.pause;
+    this.#isTaken = options.isTaken;
   }
 
   /** Whether the server sent from the beginning although it was asked for a range. */
@@ -169,6 +175,10 @@ export class DownloadStream {
       const taking = this.#take(chunk.subarray(0, last - this.position));
       if (taking !== undefined) await taking;
       if (!this.#ignoresRange && this.#isPassed()) return;
+      if (!this.#ignoresRange && this.#isTaken?.(this.position) === true) {
+        this.end = this.position;
+        return;
+      }
       const pausing = this.position < last ? this.#pause?.() : undefined;
       if (pausing !== undefined) await pausing;
     }

@@ -9,6 +9,8 @@ import { RangeMap } from './range-map.ts';
 const MAX_WINDOWS = 2;
 /** A window where the whole comes anyway: what is in both comes twice. */
 const WHOLE_WINDOW_BYTES = 2 * 1024 * 1024;
+/** So much that a window is about to bring is not brought again; less is not worth another request. */
+const TAKEN_BYTES = 256 * 1024;
 /** How long the whole waits for a window in which somebody waits, for each of its own chunks. */
 const PAUSE_MS = 500;
 /** How long a stream that has all of its bytes may take to end by itself, so that its connection can be used again. */
@@ -205,6 +207,7 @@ export class TransferStreams {
         main.stream = new DownloadStream(source, range, {
           takesAll: true,
           pause: () => this.#pauseFor(signal),
+          isTaken: (position) => this.#isInWindow(position),
         });
         await main.stream.run(signal);
         if (main.stream.ignoresRange) this.#ignoresRanges = true;
@@ -212,6 +215,13 @@ export class TransferStreams {
     } finally {
       release();
     }
+  }
+
+  #isInWindow(position: number): boolean {
+    for (const { stream } of this.#windows) {
+      if (position >= stream.position && stream.end - position > TAKEN_BYTES) return true;
+    }
+    return false;
   }
 
   /** The first stretch that nobody fetches. */
