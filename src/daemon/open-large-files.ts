@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { ConfigError } from '../config/config-error.ts';
 import type { Config, LfsConfig } from '../config/config.ts';
 import { createLfsDownloads } from '../lfs/download/create-lfs-downloads.ts';
-import { openPointerStore } from '../lfs/pointers/open-pointer-store.ts';
+import { openPointerStoreSoon } from '../lfs/pointers/open-pointer-store.ts';
 import { createActiveFolders } from '../mount/lfs/active-folders.ts';
 import { createGlobalAttributes } from '../mount/lfs/global-attributes.ts';
 import { createLargeFiles, type ServedLargeFiles } from '../mount/lfs/create-large-files.ts';
@@ -24,18 +24,17 @@ export interface LargeFilesBase {
 }
 
 /**
- * Opens them; no server is asked. Whoever closes them does so after the mounts, and before the store. Rejects with
- * LfsError where another process has the pointer store, with ConfigError for patterns that mean nothing.
+ * Opens them; no server is asked. Whoever closes them does so after the mounts, and before the store. Throws ConfigError
+ * for patterns that mean nothing.
  */
-export async function openLargeFiles(config: Config, base: LargeFilesBase): Promise<ServedLargeFiles> {
+export function openLargeFiles(config: Config, base: LargeFilesBase): ServedLargeFiles {
   const { store, objects, upstream, log } = base;
   const { storePath, lfs } = config;
   const warn = (message: string): void => log.warn(message);
   const filter = filterOf(lfs);
-  let largeFiles: ServedLargeFiles | undefined;
-  const pointers = await openPointerStore(join(storePath, 'pointers'), {
+  const pointers = openPointerStoreSoon(join(storePath, 'pointers'), {
     onWarning: warn,
-    onRebuilt: () => largeFiles?.pointersLost(),
+    onRebuilt: () => largeFiles.pointersLost(),
   });
   const downloads = createLfsDownloads({
     directory: storePath,
@@ -45,7 +44,7 @@ export async function openLargeFiles(config: Config, base: LargeFilesBase): Prom
     onWarning: warn,
   });
   const globalAttributes = createGlobalAttributes(join(storePath, 'lfs', 'attributes'));
-  largeFiles = createLargeFiles({
+  const largeFiles = createLargeFiles({
     config: lfs,
     server: {
       baseUrl: config.baseUrl,

@@ -153,7 +153,7 @@ async function openHost(config: Config, log: Logger, closers: Closer[]): Promise
   closers.push(() => upstream.close());
   const objects = createLazyObjects({ store, upstream });
   closers.push(() => objects.close());
-  const largeFiles = await openLargeFiles(config, { store, objects, upstream, log });
+  const largeFiles = openLargeFiles(config, { store, objects, upstream, log });
   closers.push(() => largeFiles.close());
   return createLocalMountHost({
     upstream,

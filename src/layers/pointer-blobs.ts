@@ -37,7 +37,10 @@ export class PointerBlobs {
   /** What a blob is; fetches it where that is needed. Rejects as a layer does. */
   learn(id: ObjectId, request?: LayerRequest): Awaitable<LfsObject | 'none'> {
     const known = this.#store.blob(id);
-    return known ?? chain(this.#objects.openBlob(id, request), (fd) => this.#note(id, this.#read(fd)));
+    if (known !== undefined) return known;
+    const { opening } = this.#store;
+    if (opening !== undefined) return opening.then(() => this.learn(id, request));
+    return chain(this.#objects.openBlob(id, request), (fd) => this.#note(id, this.#read(fd)));
   }
 
   /**
@@ -47,6 +50,8 @@ export class PointerBlobs {
   learnAll(sizes: ReadonlyMap<ObjectId, number>, request?: LayerRequest): Awaitable<boolean> {
     const unknown = [...sizes.keys()].filter((id) => this.#store.blob(id) === undefined);
     if (unknown.length === 0) return true;
+    const { opening } = this.#store;
+    if (opening !== undefined) return opening.then(() => this.learnAll(sizes, request));
     const missing = unknown.filter((id) => !this.#objects.hasBlob(id));
     if (missing.length > 0 || unknown.length > AT_ONCE)
       return this.#fetchAll(unknown, missing, sizes, request);

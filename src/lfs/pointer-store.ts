@@ -21,6 +21,8 @@ export interface PointerStore {
   paths(mountId: string, folder: string): AsyncIterable<readonly [string, PathPointer]>;
   /** Forgets a mount that is gone. */
   forgetMount(mountId: string): Promise<void>;
+  /** Until the database is open: what it knows is not known before this resolves. It never rejects. */
+  readonly opening: Promise<void> | undefined;
   /** Set when the database was damaged and had to be begun anew: what it knew has to be learned again. */
   readonly wasRebuilt: boolean;
   close(): Promise<void>;

@@ -52,6 +52,16 @@ export async function openPointerStore(folder: string, options: PointerStoreOpti
   return store;
 }
 
+/**
+ * As `openPointerStore`, but opens in the background: loading LevelDB takes longer than anything else at the start of a
+ * process. One that another process has is done without as well, with a warning.
+ */
+export function openPointerStoreSoon(folder: string, options: PointerStoreOptions): PointerStore {
+  const store = new LevelPointerStore(folder, options);
+  store.openSoon();
+  return store;
+}
+
 class LevelPointerStore implements PointerStore {
   readonly #folder: string;
   readonly #options: PointerStoreOptions;
@@ -66,6 +76,7 @@ class LevelPointerStore implements PointerStore {
   #isReplacing = false;
   #isWriting = false;
   #isClosed = false;
+  #opening: Promise<void> | undefined;
 
   constructor(folder: string, options: PointerStoreOptions) {
     this.#folder = folder;
@@ -74,6 +85,19 @@ class LevelPointerStore implements PointerStore {
 
   get wasRebuilt(): boolean {
     return this.#wasRebuilt;
+  }
+
+  get opening(): Promise<void> | undefined {
+    return this.#opening;
+  }
+
+  openSoon(): void {
+    this.#opening = this.#inTurn(() => this.open())
+      .catch((error: unknown) => this.#cannotWrite(error))
+      .then(() => {
+        this.#opening = undefined;
+        if (this.#wasRebuilt) this.#options.onRebuilt?.();
+      });
   }
 
   async open(): Promise<void> {
@@ -107,6 +131,7 @@ class LevelPointerStore implements PointerStore {
   }
 
   async path(mountId: string, path: string): Promise<PathPointer | undefined> {
+    await this.#opening;
     const key = pathKey(mountId, path);
     const value = this.#unwritten.get(key) ?? this.#getSync(key);
     return value === undefined ? undefined : this.#decode(key, value, decodePath);

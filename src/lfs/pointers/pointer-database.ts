@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { Level } from 'level';
+import type { Level } from 'level';
 import { LfsError } from '../lfs-error.ts';
 import { DamagedRecordError, FORMAT, FORMAT_KEY } from './pointer-records.ts';
 
@@ -36,7 +36,9 @@ const NOT_DAMAGE = [
 export async function openPointerDatabase(folder: string): Promise<PointerDatabase> {
   // LevelDB takes tables without the file that lists them for rubbish, and begins anew without a word.
   if (hasTablesOnly(folder)) throw new DamagedDatabaseError('its file CURRENT is missing');
-  const database: PointerDatabase = new Level<Buffer, Buffer>(folder, {
+  // Many modules: whoever starts a process does not wait for them.
+  const level = await import('level');
+  const database: PointerDatabase = new level.Level<Buffer, Buffer>(folder, {
     keyEncoding: 'buffer',
     valueEncoding: 'buffer',
     maxOpenFiles: MAX_OPEN_FILES,

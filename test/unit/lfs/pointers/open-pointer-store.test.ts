@@ -14,7 +14,7 @@ import {
 import { join } from 'node:path';
 import { Level } from 'level';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { openPointerStore } from '../../../../src/lfs/pointers/open-pointer-store.ts';
+import { openPointerStore, openPointerStoreSoon } from '../../../../src/lfs/pointers/open-pointer-store.ts';
 import type { PathPointer, PointerStore } from '../../../../src/lfs/pointer-store.ts';
 import type { LfsObject } from '../../../../src/lfs/lfs-object.ts';
 import { CAN_MOUNT_DISKS, createSmallDisk } from '../../../support/small-disk.ts';
@@ -282,4 +282,37 @@ describe.skipIf(!CAN_MOUNT_DISKS)('a full disk', () => {
     expect(warnings).toHaveLength(1);
     await store.close();
   });
+});
+
+it('a store that opens in the background takes notes at once, and answers what the disk has a little later', async () => {
+  store.noteBlobs([[blobId(1), object(1)]]);
+  await store.close();
+  store = openPointerStoreSoon(folder, { onWarning: (text) => warnings.push(text), onRebuilt: rebuilt });
+  const { opening } = store;
+  expect(store.blob(blobId(1))).toBeUndefined();
+  store.noteBlobs([[blobId(2), 'none']]);
+  expect(store.blob(blobId(2))).toBe('none');
+  await opening;
+  expect(store.opening).toBeUndefined();
+  expect(store.blob(blobId(1))).toEqual(object(1));
+  await reopen();
+  expect([store.blob(blobId(1)), store.blob(blobId(2))]).toEqual([object(1), 'none']);
+  expect([warnings, rebuilt.mock.calls]).toEqual([[], []]);
+});
+
+it('a store that opens in the background says that it was damaged, and goes on without one that is taken', async () => {
+  const second: string[] = [];
+  const taken = openPointerStoreSoon(folder, {
+    onWarning: (text) => second.push(text),
+    retryDelayMs: 60_000,
+  });
+  await taken.opening;
+  taken.noteBlobs([[blobId(3), 'none']]);
+  expect([taken.blob(blobId(3)), second]).toEqual(['none', [expect.stringContaining('another process')]]);
+  await taken.close();
+  await store.close();
+  for (const name of readdirSync(folder)) if (name.startsWith('MANIFEST')) rmSync(join(folder, name));
+  store = openPointerStoreSoon(folder, { onWarning: (text) => warnings.push(text), onRebuilt: rebuilt });
+  await store.opening;
+  expect([rebuilt.mock.calls.length, store.wasRebuilt, setAsides().length]).toEqual([1, true, 1]);
 });
