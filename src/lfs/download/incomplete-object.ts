@@ -121,8 +121,11 @@ export class IncompleteObject {
 
   /** Reads what has to be read for the hash, at leisure; the oid of what is there from the first byte on. */
   async hash(): Promise<string> {
-    await this.#hasher.catchUp();
-    return this.#hasher.position === this.size ? this.#hasher.digest() : '';
+    const hasher = this.#hasher;
+    await hasher.catchUp();
+    // It may have been about to end when the last bytes came.
+    if (hasher.position < this.size) await hasher.catchUp();
+    return hasher.position === this.size ? hasher.digest() : '';
   }
 
   /** Begins to hash what is there; its end needs not be awaited. */
@@ -186,6 +189,8 @@ export class IncompleteObject {
     this.#closeFd();
     // What is left without its bytes means nothing, and goes with the next ones.
     await rm(this.#folder, { recursive: true, force: true }).catch(() => undefined);
+    // Whatever was being noted meanwhile.
+    this.#room?.arrived(this.#oid, 0);
   }
 
   #open(): { fd: number; ranges: RangeMap; synced: RangeMap } {

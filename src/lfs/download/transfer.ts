@@ -65,6 +65,8 @@ export class Transfer implements ViewedTransfer {
   #state: 'running' | 'settling' | 'failed' | 'ending' = 'running';
   #failure: { readonly error: Error; readonly atMs: number } | undefined;
   #wrong = 0;
+  /** What there is, is known to be wrong, and about to be thrown away. */
+  #isWrong = false;
   #isComplete = false;
   /** Whether bytes were given out before their hash was known. */
   #wasServed = false;
@@ -166,7 +168,7 @@ export class Transfer implements ViewedTransfer {
 
   isServable(start: number, end: number): boolean {
     if (this.#isComplete) return true;
-    if (this.size <= SMALL_OBJECT_BYTES || !this.#file.ranges.has(start, end)) return false;
+    if (this.size <= SMALL_OBJECT_BYTES || this.#isWrong || !this.#file.ranges.has(start, end)) return false;
     this.#wasServed = true;
     return true;
   }
@@ -243,7 +245,7 @@ export class Transfer implements ViewedTransfer {
     const isRead = this.#views.size > 0;
     for (const { priority } of this.#fetchers) if (priority === 'demand' || isRead) return 'demand';
     if (this.#fetchers.size > 0) return 'prefetch';
-    if (this.#wrong > 0) return 'demand';
+    if (this.#wrong > 0 && !this.#isTight) return 'demand';
     const mostBytes = Math.max(this.#context.rangesAbove, SMALL_OBJECT_BYTES);
     return isRead && !this.#isTight && this.size <= mostBytes ? 'demand' : undefined;
   }
@@ -267,7 +269,7 @@ export class Transfer implements ViewedTransfer {
     if (this.#views.size > 0 || this.#fetchers.size > 0 || this.#grace !== undefined) return;
     if (this.#state === 'failed') return void this.#end(this.#isDiskFull());
     // The clean attempt after wrong bytes runs to its end, whoever is left.
-    if (this.#state !== 'running' || this.#wrong > 0) return;
+    if (this.#state !== 'running' || (this.#wrong > 0 && !this.#isTight)) return;
     this.#grace = setTimeout(() => {
       this.#grace = undefined;
       if (this.#state === 'running' && this.#views.size + this.#fetchers.size === 0) void this.#end(false);
@@ -320,6 +322,7 @@ export class Transfer implements ViewedTransfer {
   async #startOver(): Promise<void> {
     const { oid, path } = this.object;
     this.#wrong++;
+    this.#isWrong = true;
     const error = new LfsError(
       'corrupt',
       `${path}: the bytes that the LFS server ${this.#client.url} sent are not those of ${oid}; check the server's storage`,
@@ -346,7 +349,9 @@ export class Transfer implements ViewedTransfer {
         await this.#file.discard();
         this.#file = new IncompleteObject(this.#context.directory, this.object, this.#context.room);
       } else await this.#file.restart();
+      this.#isWrong = false;
     } catch (failure) {
+      this.#isWrong = this.#file.isComplete;
       this.#state = 'running';
       return this.#fail(failure as Error);
     }
@@ -425,6 +430,7 @@ export class Transfer implements ViewedTransfer {
     this.#isTight = true;
     if (this.#fetchers.size > 0) this.#context.onFailure(this.object, error);
     for (const fetcher of this.#fetchers) fetcher.settle(error);
+    this.#rest();
     return false;
   }
 }

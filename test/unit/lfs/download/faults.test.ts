@@ -12,6 +12,7 @@ import {
   openView,
   proxy,
   readStored,
+  restart,
   serve,
   server,
   warnings,
@@ -187,6 +188,30 @@ describe('wrong bytes', () => {
     }
     expect(readStored(object)?.equals(content)).toBe(true);
     expect(server.downloads).toHaveLength(2);
+  });
+
+  test('are not shown any more as soon as they are known to be wrong', async () => {
+    const { content, object } = serve(2 * MEGABYTE);
+    proxy.inject({ kind: 'corrupt', at: 10 }, { ...data, times: 1 });
+    let view: ArrivingContent | undefined;
+    let shown = 0;
+    const asking: Promise<void>[] = [];
+    const ask = (): void => {
+      const ready = view?.ready(0, 4096, { signal: never });
+      if (ready === undefined) shown++;
+      else asking.push(ready as Promise<void>);
+    };
+    restart({
+      onWarning: () => {
+        ask();
+        for (let turn = Promise.resolve(), nth = 0; nth < 20; nth++) asking.push((turn = turn.then(ask)));
+      },
+    });
+    view = await openView(object);
+    await downloads.fetch(client, object);
+    await Promise.all(asking);
+    expect(shown).toBe(0);
+    expect((await read(view, 0, 4096)).equals(content.subarray(0, 4096))).toBe(true);
   });
 
   test('of a small object nobody gets to see', async () => {
