@@ -25,6 +25,8 @@ await bundle.write({
   dir: join(root, 'dist', 'bundle'),
   format: 'esm',
   keepNames: true,
+  // Without blanks and comments, which Node would read as well; names stay, for stack traces.
+  minify: { compress: false, mangle: false },
   entryFileNames: '[name].js',
   chunkFileNames: '[name].js',
 });

@@ -28,6 +28,8 @@ const MEMORY_BLOBS = 32_768;
 /** How long a record waits for others to be written with it, and how many are written at the latest. Milliseconds. */
 const WRITE_DELAY_MS = 200;
 const WRITE_RECORDS = 2000;
+/** A database that nobody asks for is opened when the process has started. */
+const OPEN_DELAY_MS = 1000;
 /** After such a pause, a database that could not be written to is opened anew. */
 const RETRY_DELAY_MS = 30_000;
 
@@ -53,8 +55,8 @@ export async function openPointerStore(folder: string, options: PointerStoreOpti
 }
 
 /**
- * As `openPointerStore`, but opens in the background: loading LevelDB takes longer than anything else at the start of a
- * process. One that another process has is done without as well, with a warning.
+ * As `openPointerStore`, but opens when it is needed, or a little later: loading LevelDB takes longer than most at the
+ * start of a process. One that another process has is done without as well, with a warning.
  */
 export function openPointerStoreSoon(folder: string, options: PointerStoreOptions): PointerStore {
   const store = new LevelPointerStore(folder, options);
@@ -76,7 +78,8 @@ class LevelPointerStore implements PointerStore {
   #isReplacing = false;
   #isWriting = false;
   #isClosed = false;
-  #opening: Promise<void> | undefined;
+  /** Begins to open the database, or is what waits for that; undefined: it is open. */
+  #opening: Promise<void> | (() => Promise<void>) | undefined;
 
   constructor(folder: string, options: PointerStoreOptions) {
     this.#folder = folder;
@@ -88,16 +91,18 @@ class LevelPointerStore implements PointerStore {
   }
 
   get opening(): Promise<void> | undefined {
+    if (typeof this.#opening === 'function') this.#opening = this.#opening();
     return this.#opening;
   }
 
   openSoon(): void {
-    this.#opening = this.#inTurn(() => this.open())
-      .catch((error: unknown) => this.#cannotWrite(error))
-      .then(() => {
-        this.#opening = undefined;
-        if (this.#wasRebuilt) this.#options.onRebuilt?.();
-      });
+    const timer = setTimeout(() => void this.opening, OPEN_DELAY_MS).unref();
+    this.#opening = async () => {
+      clearTimeout(timer);
+      await this.#inTurn(() => this.open()).catch((error: unknown) => this.#cannotWrite(error));
+      this.#opening = undefined;
+      if (this.#wasRebuilt) this.#options.onRebuilt?.();
+    };
   }
 
   async open(): Promise<void> {
@@ -131,7 +136,7 @@ class LevelPointerStore implements PointerStore {
   }
 
   async path(mountId: string, path: string): Promise<PathPointer | undefined> {
-    await this.#opening;
+    await this.opening;
     const key = pathKey(mountId, path);
     const value = this.#unwritten.get(key) ?? this.#getSync(key);
     return value === undefined ? undefined : this.#decode(key, value, decodePath);
@@ -147,6 +152,7 @@ class LevelPointerStore implements PointerStore {
     const start = mountPrefix(mountId);
     const prefix = folder === '' ? start : `${start}${folder}/`;
     const end = keyAfter(prefix);
+    await this.opening;
     await this.#write();
     // What could not be written.
     const others = this.#unwritten.range(prefix, end);
@@ -173,6 +179,7 @@ class LevelPointerStore implements PointerStore {
   async forgetMount(mountId: string): Promise<void> {
     const prefix = mountPrefix(mountId);
     const end = keyAfter(prefix);
+    await this.opening;
     await this.#write();
     this.#unwritten.deleteRange(prefix, end);
     await this.#inTurn(async () => {
@@ -182,6 +189,7 @@ class LevelPointerStore implements PointerStore {
 
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    await this.opening;
     await this.#write();
     this.#isClosed = true;
     clearTimeout(this.#timer);
