@@ -80,7 +80,7 @@ class StoreDownloads implements LfsDownloads {
     object: WantedObject,
     request: DownloadRequest = {},
   ): Awaitable<number | ArrivingContent> {
-    const stored = this.#stored.open(checked(object.oid));
+    const stored = this.#stored.open(checked(object.oid), request.signal);
     if (typeof stored === 'number') return stored;
     const running = this.#transfers.get(object.oid);
     const isJoinable = running?.closedFor === undefined && running?.failure === undefined;
@@ -94,7 +94,7 @@ class StoreDownloads implements LfsDownloads {
     request: DownloadRequest & { readonly onBytes?: (bytes: number) => void } = {},
   ): Promise<void> {
     const { priority = 'demand', onBytes, signal } = request;
-    const stored = await this.#stored.open(checked(object.oid));
+    const stored = await this.#stored.open(checked(object.oid), signal);
     if (stored !== undefined || this.#openEmpty(object) !== undefined) {
       if (stored !== undefined) closeSync(stored);
       onBytes?.(object.size);
@@ -147,8 +147,11 @@ class StoreDownloads implements LfsDownloads {
   async close(): Promise<void> {
     clearTimeout(this.#tidying);
     this.#closing.abort(new LfsError('aborted', 'the daemon is stopping'));
-    await Promise.all([...this.#transfers.values()].map((transfer) => transfer.close()));
-    await Promise.all([this.#stored.close(), this.#tidied]);
+    await Promise.all([
+      ...[...this.#transfers.values()].map((transfer) => transfer.close()),
+      this.#stored.close(),
+      this.#tidied,
+    ]);
   }
 
   async #openSoon(

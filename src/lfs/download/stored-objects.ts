@@ -20,7 +20,9 @@ import { toDiskError } from '../../util/disk-error.ts';
 import { codeOf } from '../../util/disk-full.ts';
 import { takeLease } from '../../util/file-lease.ts';
 import { largeFilePath } from '../../util/large-file-paths.ts';
+import { SingleFlight } from '../../util/single-flight.ts';
 import type { Awaitable } from '../../util/types.ts';
+import { LfsError } from '../lfs-error.ts';
 import { isLfsOid, type LfsOid } from '../lfs-object.ts';
 import type { LargeFileRoom } from './downloads-options.ts';
 import { hashFile } from './hash-file.ts';
@@ -29,6 +31,12 @@ const fdatasync = promisify(fdatasyncCallback);
 
 /** Complete objects are read-only: whoever shares the folder must not write into them. */
 const OBJECT_MODE = 0o444;
+
+/** What tells a file that was verified. */
+interface VerifiedFile {
+  readonly ino: number;
+  readonly mtimeMs: number;
+}
 
 /**
  * Files by oid. As for blobs (objects/blob-files.ts) the modification time is a tag that says why the content can be
@@ -40,7 +48,7 @@ export class StoredObjects {
   readonly #room: LargeFileRoom | undefined;
   readonly #onWarning: (message: string) => void;
   readonly #bootTag = readBootTag();
-  readonly #verifying = new Map<LfsOid, Promise<boolean>>();
+  readonly #verifying = new SingleFlight<LfsOid, VerifiedFile | undefined>(givenUp);
   readonly #unsynced: LfsOid[] = [];
   #syncing: Promise<void> | undefined;
   #isClosed = false;
@@ -76,11 +84,17 @@ export class StoredObjects {
     return fd;
   }
 
-  /** A new descriptor of an object; a promise while it has to be verified first. */
-  open(oid: LfsOid): Awaitable<number | undefined> {
+  /**
+   * A new descriptor of an object; a promise while it has to be verified first, which rejects with LfsError as soon as
+   * the signal aborts.
+   */
+  open(oid: LfsOid, signal?: AbortSignal): Awaitable<number | undefined> {
     const fd = this.#openAny(oid);
     if (fd === undefined) return undefined;
-    if (!this.#isTrusted(fd)) return this.#openVerified(oid, fd);
+    if (!this.#isTrusted(fd)) {
+      closeSync(fd);
+      return this.#openVerified(oid, signal);
+    }
     this.#room?.used(oid);
     return fd;
   }
@@ -141,7 +155,7 @@ export class StoredObjects {
   /** Resolves when nothing is written any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.allSettled([this.#syncing, ...this.#verifying.values()]);
+    await Promise.all([this.#syncing, this.#verifying.close()]);
   }
 
   #openAny(oid: LfsOid): number | undefined {
@@ -162,36 +176,45 @@ export class StoredObjects {
     return mtimeMs === this.#bootTag * 1000 || mtimeMs === PROVEN_TAG * 1000;
   }
 
-  async #openVerified(oid: LfsOid, fd: number): Promise<number | undefined> {
-    let verification = this.#verifying.get(oid);
-    if (verification === undefined) {
-      verification = this.#verify(oid, fd).finally(() => this.#verifying.delete(oid));
-      this.#verifying.set(oid, verification);
-      if (await verification) {
-        this.#room?.used(oid);
-        return fd;
-      }
-      closeSync(fd);
-      return undefined;
+  async #openVerified(oid: LfsOid, signal: AbortSignal | undefined): Promise<number | undefined> {
+    const verified = await this.#verifying.run(oid, (gone) => this.#verify(oid, gone), { signal });
+    const fd = verified === undefined ? undefined : this.#openAny(oid);
+    if (fd === undefined) return undefined;
+    const { ino, mtimeMs } = fstatSync(fd);
+    // Not by the tag: another user's file cannot be given one.
+    if (ino === verified?.ino && mtimeMs === verified.mtimeMs) {
+      this.#room?.used(oid);
+      return fd;
     }
     closeSync(fd);
-    await verification;
     return this.openTrusted(oid);
   }
 
-  async #verify(oid: LfsOid, fd: number): Promise<boolean> {
-    const path = largeFilePath(this.#directory, oid);
-    const { size, nlink } = fstatSync(fd);
-    let isRight = false;
+  /** Undefined when there is none any more; what is wrong is removed. Rejects with LfsError when the signal aborts. */
+  async #verify(oid: LfsOid, signal: AbortSignal): Promise<VerifiedFile | undefined> {
+    const fd = this.#openAny(oid);
+    if (fd === undefined) return undefined;
     try {
-      isRight = (await hashFile(fd, size)) === oid;
-      if (isRight) await this.#prove(fd);
-    } catch (error) {
-      this.#onWarning(`cannot read the stored large file ${path}: ${(error as Error).message}`);
+      return await this.#verifyOpen(oid, fd, signal);
+    } finally {
+      closeSync(fd);
     }
-    if (isRight) {
-      this.#room?.stored(oid, nlink > 1 ? 0 : size);
-      return true;
+  }
+
+  async #verifyOpen(oid: LfsOid, fd: number, signal: AbortSignal): Promise<VerifiedFile | undefined> {
+    const path = largeFilePath(this.#directory, oid);
+    const { size, nlink, ino, mtimeMs } = fstatSync(fd);
+    try {
+      if ((await hashFile(fd, size, signal)) === oid) {
+        // Somebody wrote into it meanwhile: who knows what was hashed.
+        if (fstatSync(fd).mtimeMs !== mtimeMs) return undefined;
+        await this.#prove(fd);
+        this.#room?.stored(oid, nlink > 1 ? 0 : size);
+        return { ino, mtimeMs: fstatSync(fd).mtimeMs };
+      }
+    } catch (error) {
+      if (signal.aborted) throw givenUp();
+      this.#onWarning(`cannot read the stored large file ${path}: ${(error as Error).message}`);
     }
     try {
       unlinkSync(path);
@@ -200,7 +223,7 @@ export class StoredObjects {
       // It is verified again at the next open.
     }
     this.#onWarning(`the stored large file ${oid} was damaged (${path}); it is fetched again`);
-    return false;
+    return undefined;
   }
 
   /** Makes sure that it is on the disk, and notes it. */
@@ -230,6 +253,10 @@ export class StoredObjects {
     }
     this.#syncing = undefined;
   }
+}
+
+function givenUp(): LfsError {
+  return new LfsError('aborted', 'the stored large file was still being verified');
 }
 
 async function namesIn(folder: string): Promise<string[]> {

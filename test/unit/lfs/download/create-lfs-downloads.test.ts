@@ -201,6 +201,25 @@ describe('what is stored', () => {
     expect(server.downloads).toHaveLength(2);
   });
 
+  test('is not lost, and is waited for no longer, when whoever opens it gives up while it is verified', async () => {
+    const { object } = serve(2 * MEGABYTE);
+    await downloads.fetch(client, object);
+    utimesSync(storedPath(object), new Date(), new Date());
+    const reader = new AbortController();
+    const opening = downloads.open(client, object, { signal: reader.signal });
+    reader.abort();
+    await expect(opening).rejects.toMatchObject({ kind: 'aborted' });
+    const late = downloads.open(client, object);
+    const closing = downloads.close();
+    await expect(late).rejects.toMatchObject({ kind: 'aborted' });
+    await closing;
+    expect([isStored(object), warnings, failures]).toEqual([true, [], []]);
+    restart();
+    const opened = await Promise.all([downloads.open(client, object), downloads.open(client, object)]);
+    for (const fd of opened) closeSync(fd as number);
+    expect(server.downloads).toHaveLength(1);
+  });
+
   test('is listed, and removed unless it is open', async () => {
     const served = [1, 2, 3].map((seed) => serve(10_000, seed).object);
     for (const object of served) await downloads.fetch(client, object);

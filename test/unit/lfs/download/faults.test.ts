@@ -199,7 +199,7 @@ describe('wrong bytes', () => {
     const ask = (): void => {
       const ready = view?.ready(0, 4096, { signal: never });
       if (ready === undefined) shown++;
-      else asking.push(ready as Promise<void>);
+      else asking.push(Promise.resolve(ready));
     };
     restart({
       onWarning: () => {
