@@ -11,9 +11,8 @@ import { chain } from '../util/chain.ts';
 import { Errno, ErrnoError } from '../util/errno.ts';
 import { closeFd } from '../util/syscall.ts';
 import type { Awaitable } from '../util/types.ts';
-import { copyUpContent, toldSize } from './copy-up.ts';
+import { copyUpContent, requireTold } from './copy-up.ts';
 import type { OverlayCore } from './core.ts';
-import { alignHole } from './hole.ts';
 import type { Inode } from './inode.ts';
 import { openUpper } from './open-upper.ts';
 
@@ -104,7 +103,7 @@ export class Contents {
         closeOpened(opened);
         return this.readable(inode, ctx);
       }
-      this.#checkSize(inode, lower, opened);
+      this.#checkSize(inode, opened);
       const content = this.#keep(inode, opened, false);
       if (isArriving) fetched.onDiscarded(() => this.#discard(content, fetched));
       return content;
@@ -290,24 +289,14 @@ export class Contents {
     this.#core.dropIfUnused(inode);
   }
 
-  /**
-   * The kernel cuts what is read to the size that it was told. Where the server told a wrong one, this call fails, and
-   * the next one finds the right size.
-   */
-  #checkSize(inode: Inode, lower: LayerEntry, opened: OpenedContent): void {
-    const { layer, notifier } = this.#core;
-    const told = toldSize(this.#core, inode);
-    if (told === undefined) return;
-    const size = opened.arriving?.size ?? fstatSync(opened.fd).size;
-    if (told === size) return;
-    closeOpened(opened);
-    if (layer.knownSize(lower) !== size) layer.correctSize(lower, size);
-    alignHole(this.#core, inode, size);
-    notifier?.invalidateInode(inode.ino, 0, 0);
-    throw new ErrnoError(
-      'EIO',
-      `the server told a wrong size of ${lower.path}: it is ${size}; open it again`,
-    );
+  /** The kernel cuts what is read to the size that it was told: where that was wrong, this call fails. */
+  #checkSize(inode: Inode, opened: OpenedContent): void {
+    try {
+      requireTold(this.#core, inode, opened.arriving?.size ?? fstatSync(opened.fd).size);
+    } catch (error) {
+      closeOpened(opened);
+      throw error;
+    }
   }
 }
 

@@ -122,17 +122,18 @@ export function copyUpContent(core: OverlayCore, inode: Inode, ctx: CallContext)
 async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
   const source = await core.layer.open(inode.lower as LayerEntry, { signal: core.closing.signal });
   try {
-    const told = toldSize(core, inode);
+    const size = fstatSync(source).size;
+    // The caller may have chosen by the wrong size where it writes; and of another size, it may be another file.
+    requireTold(core, inode, size);
     alignHole(core, inode);
     const before = locate(core, inode);
     const preserved = { mode: before.mode & 0o7777, ...times(before) };
     inode.copied = before;
     setCopying(core, inode, preserved);
     const target = openUpper(core, inode, constants.O_WRONLY);
-    const size = fstatSync(source).size;
     try {
       await copyContent(source, target, size);
-      // Where the server told a wrong size the hole was made too large.
+      // A hole whose size was never told may be too large.
       if (size < before.size) ftruncateSync(target, size);
       await fdatasyncAsync(target);
     } catch (error) {
@@ -148,20 +149,29 @@ async function fillContent(core: OverlayCore, inode: Inode): Promise<void> {
     core.upper.format.clearMetacopy(dirfd, name);
     inode.lower = undefined;
     inode.version++;
-    // Somebody may have asked for the size when it was only hearsay.
-    if (size !== told) {
-      core.notifier?.invalidateInode(inode.ino, 0, 0);
-      // Where it writes, the caller may have chosen by the wrong one.
-      throw new ErrnoError('EIO', `the server told a wrong size of a file: it is ${size}; try again`);
-    }
   } finally {
     inode.copied = undefined;
     closeFd(source);
   }
 }
 
+/**
+ * Puts right what was told of the size of a file, whose content turns out to be of `size` bytes, and fails the call: a
+ * layer that decides by the size may show another content from now on. Throws ErrnoError.
+ */
+export function requireTold(core: OverlayCore, inode: Inode, size: number): void {
+  const { layer, notifier } = core;
+  const lower = inode.lower as LayerEntry;
+  const told = toldSize(core, inode);
+  if (told === undefined || told === size) return;
+  if (layer.knownSize(lower) !== size) layer.correctSize(lower, size);
+  alignHole(core, inode, size);
+  notifier?.invalidateInode(inode.ino, 0, 0);
+  throw new ErrnoError('EIO', `the server told a wrong size of ${lower.path}: it is ${size}; try again`);
+}
+
 /** The size that was shown of a file whose content is the lower layer's. */
-export function toldSize(core: OverlayCore, inode: Inode): number | undefined {
+function toldSize(core: OverlayCore, inode: Inode): number | undefined {
   const known = core.layer.knownSize(inode.lower as LayerEntry);
   const isOfHole = inode.isHole && (inode.isSizeGuessed || known === undefined);
   return isOfHole ? core.stat(inode).size : known;

@@ -58,11 +58,18 @@ test('a listing that the layer cannot keep is asked for once', async () => {
 
 for (const told of [3, 30]) {
   test(`a size told wrongly (${told} for 10) is put right when the content comes, and the kernel told`, async () => {
+    let known = told;
     const invalidated: number[] = [];
     overlay = new UpperOverlay(
       { file: seedFile('0123456789') },
       {
-        wrap: (layer) => ({ ...layer, knownSize: () => told }),
+        wrap: (layer) => ({
+          ...layer,
+          knownSize: () => known,
+          correctSize: (_entry, right) => {
+            known = right;
+          },
+        }),
         notifier: {
           invalidateInode: (ino) => void invalidated.push(ino),
           invalidateEntry: () => undefined,
@@ -76,8 +83,37 @@ for (const told of [3, 30]) {
     expect((await overlay.fs.stat('file')).size).toBe(10);
     expect(await overlay.fs.readText('file')).toBe('0123456789');
     expect(invalidated).toEqual([ino]);
+    await overlay.fs.write(fh, 'x', 10);
+    expect(await overlay.fs.readText('file')).toBe('0123456789x');
+    overlay.fs.close(fh);
   });
 }
+
+test('a file whose content is another one once its size is right is never copied with the wrong content', async () => {
+  let known = 3;
+  overlay = new UpperOverlay(
+    { file: seedFile('pointer'), content: seedFile('what it points to') },
+    {
+      wrap: (layer) => ({
+        ...layer,
+        knownSize: (entry) => (entry.name === 'file' ? known : layer.knownSize(entry)),
+        // As it reads pointers: what is of their size is another file.
+        correctSize: () => {
+          known = 17;
+        },
+        open: async (entry, request) => {
+          const other = entry.name === 'file' && known === 17 ? await layer.resolve('content') : entry;
+          return layer.open(other ?? entry, request);
+        },
+      }),
+    },
+  );
+  await overlay.fs.stat('file');
+  expect(await outcome(() => overlay.fs.append('file', '!'))).toBe('EIO');
+  expect((await overlay.fs.stat('file')).size).toBe(17);
+  await overlay.fs.append('file', '!');
+  expect(await overlay.fs.readText('file')).toBe('what it points to!');
+});
 
 test('reading a file of a wrongly told size fails once instead of giving cut bytes, then works', async () => {
   let known = 3;
