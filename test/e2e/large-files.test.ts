@@ -125,7 +125,8 @@ describe('what is read', () => {
     await mount();
     const hashes = await Promise.all(Array.from({ length: 4 }, () => hashOf('big.bin')));
     expect(new Set(hashes)).toEqual(new Set([lfsOid(BIG)]));
-    expect(served.proxy.bytes).toBeLessThan(BIG.length * 1.2);
+    // A reader that is where the transfer is must not take what waits to be written for what was never asked for.
+    expect(served.proxy.bytes).toBeLessThan(BIG.length * 1.05);
   });
 
   test('a read in the middle does not wait for what is before it', async () => {

@@ -94,9 +94,14 @@ export class DownloadStream {
     return this.#ignoresRange;
   }
 
+  /** From here on the stream brings what is not there: it has come up to `position`, but may still have to be written. */
+  get bringsFrom(): number {
+    return this.#queue.length > 0 ? this.#queuePosition : this.position;
+  }
+
   /** Whether a position will have been reached soon. */
   isNear(position: number): boolean {
-    if (position < this.position || position >= this.end) return false;
+    if (position < this.bringsFrom || position >= this.end) return false;
     const distance = position - this.position;
     if (this.#receivedBytes === 0) return distance <= NEAR_LEAST_BYTES;
     const bytesPerMs = this.#receivedBytes / Math.max(1, Date.now() - this.#receivingSinceMs);

@@ -128,7 +128,7 @@ export class TransferStreams {
 
   #isComing(position: number, isPatient: boolean): boolean {
     for (const { stream } of this.#windows) {
-      if (isPatient ? position >= stream.position && position < stream.end : stream.isNear(position))
+      if (isPatient ? position >= stream.bringsFrom && position < stream.end : stream.isNear(position))
         return true;
     }
     return this.#main?.stream?.isNear(position) ?? false;
@@ -146,7 +146,7 @@ export class TransferStreams {
 
   #isWaitedFor(stream: DownloadStream): boolean {
     for (const { start, end } of this.#options.waiting()) {
-      if (start < stream.end && end > stream.position) return true;
+      if (start < stream.end && end > stream.bringsFrom) return true;
     }
     return false;
   }
