@@ -1,6 +1,6 @@
 // Files that something failed for, in words.
 import { plural } from './plural.ts';
-import { printable } from './printable.ts';
+import { printable } from '../util/printable.ts';
 
 const SHOWN_FAILURES = 20;
 

@@ -1,13 +1,17 @@
 // What commands print: results on stdout, notes and errors on stderr.
+import { printable } from '../util/printable.ts';
+
+/** As it may be shown: what servers and files say may have control characters. Several lines stay several. */
+const shown = (text: string): string => text.split('\n').map(printable).join('\n');
 
 /** A line of the result. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${shown(line)}\n`);
 }
 
 /** A line for the user that is not part of the result. */
 export function note(line: string): void {
-  process.stderr.write(`${line}\n`);
+  process.stderr.write(`${shown(line)}\n`);
 }
 
 function sortKeys(value: unknown): unknown {

@@ -1,5 +1,5 @@
 // The monorepo as a layer: a pinned snapshot, whose folders and files are fetched when they are asked for.
-import { closeSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { MalformedTreeError } from '../git/raw-tree.ts';
 import type { SizedTree } from '../git/sized-tree.ts';
 import type { ObjectSource } from '../objects/object-source.ts';
@@ -13,6 +13,7 @@ import { FileEntry, FolderEntry, MonorepoListing } from './listing.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { isFolderMode, isSymlinkMode, TreeTable } from './tree-table.ts';
 import { WalkAhead } from './walk-ahead.ts';
+import { readStart } from '../util/read-start.ts';
 
 /** Parsed trees that a layer keeps when it is given no cache; about half a million entries. */
 const TREE_CACHE_BYTES = 32 * 1024 * 1024;
@@ -248,19 +249,13 @@ class MonorepoLayer implements Layer {
   }
 
   #targetOf(entry: LayerEntry, fd: number): Buffer {
-    const buffer = Buffer.allocUnsafe(SYMLINK_BYTES_MAX + 1);
-    let length = 0;
+    let target: Buffer;
     try {
-      while (length < buffer.length) {
-        const count = readSync(fd, buffer, length, buffer.length - length, length);
-        if (count === 0) break;
-        length += count;
-      }
+      target = Buffer.from(readStart(fd, Buffer.allocUnsafe(SYMLINK_BYTES_MAX + 1)));
     } finally {
       closeSync(fd);
     }
-    const target = Buffer.from(buffer.subarray(0, length));
-    if (length === 0 || length > SYMLINK_BYTES_MAX || target.includes(0)) {
+    if (target.length === 0 || target.length > SYMLINK_BYTES_MAX || target.includes(0)) {
       // Not EINVAL: readlink(2) means by it that the file is no symlink, which would contradict its mode.
       throw new ErrnoError('EIO', `/${entry.path}: blob ${entry.id} cannot be the target of a symlink`);
     }

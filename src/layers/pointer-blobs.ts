@@ -1,5 +1,5 @@
 // What small blobs are: pointers to large files or ordinary files. Learned from their content, and remembered.
-import { closeSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { LfsObject } from '../lfs/lfs-object.ts';
 import { parsePointer, POINTER_MAX_BYTES } from '../lfs/pointer.ts';
@@ -8,6 +8,7 @@ import type { ObjectSource } from '../objects/object-source.ts';
 import { chain } from '../util/chain.ts';
 import type { Awaitable, ObjectId } from '../util/types.ts';
 import type { LayerRequest } from './layer.ts';
+import { readStart } from '../util/read-start.ts';
 
 /** Blobs that are read from the store in one go, without letting others have their turn. */
 const AT_ONCE = 64;
@@ -118,18 +119,11 @@ export class PointerBlobs {
 
   /** Reads and closes a descriptor. */
   #read(fd: number): LfsObject | 'none' {
-    const buffer = this.#buffer;
-    let length = 0;
     try {
-      while (length < buffer.length) {
-        const count = readSync(fd, buffer, length, buffer.length - length, length);
-        if (count === 0) break;
-        length += count;
-      }
+      return objectOf(readStart(fd, this.#buffer));
     } finally {
       closeSync(fd);
     }
-    return objectOf(buffer.subarray(0, length));
   }
 }
 

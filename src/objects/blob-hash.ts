@@ -1,8 +1,9 @@
 // Hashes the content of an open blob file.
-import { read as readCallback, readSync } from 'node:fs';
+import { read as readCallback } from 'node:fs';
 import { promisify } from 'node:util';
 import { createObjectHasher } from '../util/git-hash.ts';
 import type { ObjectId } from '../util/types.ts';
+import { readStart } from '../util/read-start.ts';
 
 const read = promisify(readCallback);
 
@@ -22,13 +23,8 @@ export async function hashBlobFile(fd: number, size: number): Promise<ObjectId> 
 
 /** As hashBlobFile, for small files, without waiting. */
 export function hashSmallBlobFile(fd: number, size: number): ObjectId {
-  const content = Buffer.allocUnsafe(size);
-  let filled = 0;
-  while (filled < size) {
-    const count = readSync(fd, content, filled, size - filled, filled);
-    if (count === 0) return '';
-    filled += count;
-  }
+  const content = readStart(fd, Buffer.allocUnsafe(size));
+  if (content.length < size) return '';
   const hasher = createObjectHasher('blob', size);
   hasher.update(content);
   return hasher.digest();

@@ -1,7 +1,8 @@
 // Copying the content of one open file to another without blocking the event loop.
-import { read, readSync, write, writeSync } from 'node:fs';
+import { read, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { copyFileRangeAsync } from './syscall.ts';
+import { readStart } from './read-start.ts';
 
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
@@ -26,14 +27,10 @@ export async function copyContent(source: number, target: number, size: number):
 }
 
 function copySmall(source: number, target: number, size: number): void {
-  const buffer = Buffer.allocUnsafe(size);
-  let filled = 0;
-  while (filled < size) {
-    const count = readSync(source, buffer, filled, size - filled, filled);
-    if (count === 0) break;
-    filled += count;
+  const content = readStart(source, Buffer.allocUnsafe(size));
+  for (let done = 0; done < content.length;) {
+    done += writeSync(target, content, done, content.length - done, done);
   }
-  for (let done = 0; done < filled;) done += writeSync(target, buffer, done, filled - done, done);
 }
 
 async function copyRest(source: number, target: number, from: number, size: number): Promise<void> {

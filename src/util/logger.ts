@@ -1,5 +1,7 @@
 // Log records as single lines on stderr, and the directives that choose how many of them.
 
+import { printable } from './printable.ts';
+
 /** Levels, most important first. */
 const LEVELS = ['error', 'warn', 'info', 'debug', 'trace'] as const;
 
@@ -36,12 +38,13 @@ function renderValue(value: unknown, withStack: boolean): string {
 }
 
 function renderRecord(level: LogLevel, message: string, fields: Record<string, unknown> | undefined): string {
-  // A record is one line whatever the message holds: a line break in a file name must not forge a record.
+  // A record is one line whatever it holds: a line break in a file name must not forge a record, and what a server says
+  // must not make the terminal of the reader do things.
   let line = `${new Date().toISOString()} ${level.toUpperCase().padStart(5)} ${message.replaceAll('\n', String.raw`\n`)}`;
   for (const [key, value] of Object.entries(fields ?? {})) {
     if (value !== undefined) line += ` ${key}=${renderValue(value, level === 'debug' || level === 'trace')}`;
   }
-  return `${line}\n`;
+  return `${printable(line)}\n`;
 }
 
 const toStderr = (line: string): void => void process.stderr.write(line);

@@ -6,6 +6,7 @@ import { isServing, type MountRecord } from '../../mount/mount-record.ts';
 import type { MountRegistry } from '../../mount/registry.ts';
 import { RegistryError } from '../../mount/registry-error.ts';
 import { isWithin } from '../../util/path-within.ts';
+import { withoutSlashesAround } from '../../util/slashes.ts';
 import { clientGone } from '../client-gone.ts';
 import type { HttpServices } from '../http-services.ts';
 import { checkPathInMount } from '../path-in-mount.ts';
@@ -28,7 +29,7 @@ interface Place {
  * and there is one mount only, the path is one of that mount. Throws RegistryError.
  */
 export function placeOf(path: string, records: readonly MountRecord[]): Place {
-  const wanted = `/${path.replaceAll(/^\/+|\/+$/gu, '')}`;
+  const wanted = `/${withoutSlashesAround(path)}`;
   const serving = records.filter(isServing);
   const [innermost] = serving
     .filter((record) => isWithin(wanted, record.path))

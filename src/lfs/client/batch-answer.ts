@@ -1,5 +1,6 @@
 // The batch API's answer, checked, with what servers get wrong put right.
 import { headerOf } from '../../util/http-headers.ts';
+import { withoutTrailingSlashes } from '../../util/slashes.ts';
 import { LfsError } from '../lfs-error.ts';
 import type { LfsObject, LfsOid } from '../lfs-object.ts';
 import { urlBelow } from './endpoint.ts';
@@ -54,7 +55,7 @@ function hrefUrl(href: string, server: URL, base: URL): URL | undefined {
   if (url.protocol !== 'http:' && url.protocol !== 'https:') return undefined;
   if (url.hostname !== '0.0.0.0' && url.hostname !== '[::]') return url;
   const real = new URL(base.origin);
-  const prefix = base.pathname.replace(/\/+$/u, '');
+  const prefix = withoutTrailingSlashes(base.pathname);
   const isBelow = prefix === '' || url.pathname.startsWith(`${prefix}/`);
   real.pathname = isBelow ? url.pathname : prefix + url.pathname;
   real.search = url.search;

@@ -1,5 +1,6 @@
 // Where the LFS server may be: places in the order in which they are tried.
 import { percentEncodeBytes } from '../../util/percent-encode.ts';
+import { withoutTrailingSlashes } from '../../util/slashes.ts';
 
 /** A place where an LFS server may be. */
 export interface Place {
@@ -25,7 +26,7 @@ export interface PlaceHints {
 /** A URL below another one; without its credentials and query. */
 export function urlBelow(base: URL, path: string): URL {
   const url = new URL(base.origin);
-  url.pathname = base.pathname.replace(/\/+$/u, '') + path;
+  url.pathname = withoutTrailingSlashes(base.pathname) + path;
   return url;
 }
 

@@ -2,6 +2,7 @@
 import { connectionFailure } from '../../util/connection-failure.ts';
 import { headerOf, retryAfterMs } from '../../util/http-headers.ts';
 import type { AnswerHeaders } from '../../util/http-headers.ts';
+import { withoutTrailingSlashes } from '../../util/slashes.ts';
 import { LfsError } from '../lfs-error.ts';
 import type { LfsErrorKind } from '../lfs-error.ts';
 
@@ -9,7 +10,7 @@ const DETAIL_MAX_CHARACTERS = 300;
 
 /** A URL without credentials and query, which may hold a signature: for messages. */
 export function shownUrl(url: URL): string {
-  return url.origin + url.pathname.replace(/\/+$/u, '');
+  return url.origin + withoutTrailingSlashes(url.pathname);
 }
 
 /** The kind of failure that a status of the server, or an error code in a batch answer, stands for. */

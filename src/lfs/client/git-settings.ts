@@ -1,5 +1,6 @@
 // What Git's configuration of the user says of HTTP: extra headers, and URLs that stand for others.
 import { runGit } from '../../git/git-command.ts';
+import { withoutTrailingSlashes } from '../../util/slashes.ts';
 
 const GIT_CONFIG_TIMEOUT_MS = 10_000;
 
@@ -26,7 +27,7 @@ function fit(pattern: string, url: URL): number {
   const wanted = new URL(pattern);
   if (wanted.origin !== url.origin) return -1;
   if (wanted.username !== '' && wanted.username !== url.username) return -1;
-  const folder = wanted.pathname.replace(/\/+$/u, '');
+  const folder = withoutTrailingSlashes(wanted.pathname);
   const isInside = url.pathname === folder || url.pathname.startsWith(`${folder}/`);
   return isInside ? folder.length : -1;
 }

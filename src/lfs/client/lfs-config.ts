@@ -1,8 +1,8 @@
 // .lfsconfig: what a repository says of its LFS server. Anybody who can commit can write it, so only what is harmless
 // counts: the URL. Keys that name programs or credentials, and URLs that are not http or https, do not.
 
-/** Larger ones are no configuration. */
-const LFSCONFIG_MAX_BYTES = 64 * 1024;
+/** Larger ones are no configuration; bytes. */
+export const LFSCONFIG_MAX_BYTES: number = 64 * 1024;
 
 /** What was found. */
 export interface LfsConfigFile {
@@ -44,7 +44,7 @@ function lastValue(text: string, section: string, key: string): string | undefin
   let found: string | undefined;
   const joined = text.replace(/\r\n/gu, '\n').replace(/\\\n/gu, '');
   for (const line of joined.split('\n')) {
-    const header = /^\s*\[([^\]"]*)("(?:[^"\\]|\\.)*")?\s*\](.*)$/u.exec(line);
+    const header = /^\s*\[([^\]"]*)(?:("(?:[^"\\]|\\.)*")\s*)?\](.*)$/u.exec(line);
     if (header !== null) {
       inSection = header[1]?.trim().toLowerCase() === section && header[2] === undefined;
     }

@@ -1,11 +1,12 @@
 // Reads the attribute files of a mount: the repository's, and what the user made of them.
-import { closeSync, constants, fstatSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync } from 'node:fs';
 import type { Layer, LayerEntry, LayerRequest } from '../../layers/layer.ts';
 import type { UpperChanges } from '../../overlay/upper-changes.ts';
 import { UpstreamError } from '../../upstream/upstream-error.ts';
 import { chain } from '../../util/chain.ts';
 import { ErrnoError } from '../../util/errno.ts';
 import type { Awaitable } from '../../util/types.ts';
+import { readStart } from '../../util/read-start.ts';
 
 /** Largest attribute file that counts, in bytes: to read one must not keep everybody waiting. */
 export const ATTRIBUTE_FILE_READ_MAX: number = 4 * 1024 * 1024;
@@ -127,12 +128,7 @@ export class AttributeFileReader {
     try {
       const { size } = fstatSync(fd);
       if (size > ATTRIBUTE_FILE_READ_MAX) return this.#tooLarge(path);
-      const content = Buffer.alloc(size);
-      let length = 0;
-      for (let count = -1; length < size && count !== 0; length += count) {
-        count = readSync(fd, content, length, size - length, length);
-      }
-      const read = content.subarray(0, length);
+      const read = readStart(fd, Buffer.alloc(size));
       this.note(read);
       return read;
     } finally {

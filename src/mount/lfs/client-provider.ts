@@ -1,10 +1,12 @@
 // The LFS server of one mount: looked for when it is needed, and what it failed with the last time.
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Layer } from '../../layers/layer.ts';
 import type { LfsClientOptions } from '../../lfs/client/create-lfs-client.ts';
 import { createLfsClient } from '../../lfs/client/create-lfs-client.ts';
 import type { LfsClient } from '../../lfs/client/lfs-client.ts';
+import { LFSCONFIG_MAX_BYTES } from '../../lfs/client/lfs-config.ts';
 import { LfsError } from '../../lfs/lfs-error.ts';
+import { readStart } from '../../util/read-start.ts';
 import type { LfsClientProvider } from './mount-lfs-parts.ts';
 
 const S_IFMT = 0o170000;
@@ -74,7 +76,8 @@ async function lfsConfigOf(plain: Layer, signal: AbortSignal): Promise<Buffer | 
   if (entry === undefined || (entry.mode & S_IFMT) !== S_IFREG) return undefined;
   const fd = await plain.open(entry, { signal });
   try {
-    return readFileSync(fd);
+    // What is too large is none, however large it is.
+    return readStart(fd, Buffer.alloc(LFSCONFIG_MAX_BYTES + 1));
   } finally {
     closeSync(fd);
   }

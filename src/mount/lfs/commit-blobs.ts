@@ -10,7 +10,7 @@ import { MountError } from '../mount-error.ts';
 import { isRegular, type MergedObject, mergedObject } from '../merged-changes.ts';
 import { identityOf, statOf } from './content-hashes.ts';
 import type { LargeChange, LargeChanges } from './large-changes.ts';
-import { type LowerPointers, readStart } from './lower-pointers.ts';
+import { type LowerPointers, readPointer } from './lower-pointers.ts';
 import { type MountContent, shown } from './mount-content.ts';
 import type { CommitBlob } from './mount-lfs.ts';
 import type { MountLfsParts } from './mount-lfs-parts.ts';
@@ -97,7 +97,7 @@ class Blobs implements CommitBlobs {
     }
     const fd = content.openAs(path, identity ?? '');
     try {
-      const text = readStart(fd);
+      const text = readPointer(fd);
       if (identityOf(statOf(fd)) !== identity) throw new MountError('invalid', changed(path));
       return { kind: 'pointer', content: Buffer.from(text), oid, size };
     } finally {

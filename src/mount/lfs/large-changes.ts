@@ -10,7 +10,7 @@ import type { Stat } from '../../util/syscall.ts';
 import { Turns } from '../../util/turns.ts';
 import { isRegular, type MergedChange, mergedChanges } from '../merged-changes.ts';
 import { namesOf } from '../prefetch/lower-folder.ts';
-import { type LowerPointers, readStart } from './lower-pointers.ts';
+import { type LowerPointers, readPointer } from './lower-pointers.ts';
 import type { MountLfsParts } from './mount-lfs-parts.ts';
 
 /** Files that are looked at at once: of some, a blob has to be fetched. */
@@ -157,7 +157,7 @@ class View {
     const fd = this.#upper.open(namesOf(path));
     if (fd === undefined) return undefined;
     try {
-      const pointer = parsePointer(readStart(fd));
+      const pointer = parsePointer(readPointer(fd));
       return pointer === undefined ? undefined : { oid: pointer.oid, size: pointer.size };
     } finally {
       closeSync(fd);

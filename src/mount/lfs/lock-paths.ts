@@ -1,4 +1,5 @@
 // Which lock a file of a mount has: paths of the mount, and the paths under which servers keep locks.
+import { withoutSlashesAround } from '../../util/slashes.ts';
 import { MountError } from '../mount-error.ts';
 
 /** Paths of one mount and of its repository. */
@@ -30,7 +31,7 @@ export function createLockPaths(repositoryPath: string): LockPaths {
 
 /** A path of a mount as users write it, without slashes around it. Throws MountError (`invalid`) for what is no file. */
 export function lockablePath(text: string): string {
-  const path = text.replace(/^\/+|\/+$/gu, '');
+  const path = withoutSlashesAround(text);
   const isPath = path !== '' && path.split('/').every((name) => name !== '' && name !== '.' && name !== '..');
   if (!isPath || path.includes('\0')) {
     throw new MountError('invalid', `${JSON.stringify(text)} is no path of a file in the mount`);

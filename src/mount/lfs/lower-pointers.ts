@@ -1,11 +1,12 @@
 // The pointers that the commit of a mount has.
-import { closeSync, readSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Layer, LayerEntry } from '../../layers/layer.ts';
 import { objectOf } from '../../layers/pointer-blobs.ts';
 import type { LfsObject } from '../../lfs/lfs-object.ts';
 import { POINTER_MAX_BYTES, POINTER_MIN_BYTES } from '../../lfs/pointer.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
 import { isRegular } from '../merged-changes.ts';
+import { readStart } from '../../util/read-start.ts';
 
 /** Tells which files of the lower layer are pointers. */
 export interface LowerPointers {
@@ -28,7 +29,7 @@ export function createLowerPointers(plain: Layer, pointers: PointerStore): Lower
   const read = async (entry: LayerEntry, signal: AbortSignal): Promise<Buffer> => {
     const fd = await plain.open(entry, { signal });
     try {
-      return readStart(fd);
+      return readPointer(fd);
     } finally {
       closeSync(fd);
     }
@@ -48,13 +49,6 @@ export function createLowerPointers(plain: Layer, pointers: PointerStore): Lower
 }
 
 /** The start of a file: all of it where it may be a pointer, and one byte more where it is too long for one. */
-export function readStart(fd: number): Buffer {
-  const buffer = Buffer.alloc(POINTER_MAX_BYTES + 1);
-  let filled = 0;
-  while (filled < buffer.length) {
-    const count = readSync(fd, buffer, filled, buffer.length - filled, filled);
-    if (count === 0) break;
-    filled += count;
-  }
-  return buffer.subarray(0, filled);
+export function readPointer(fd: number): Buffer {
+  return readStart(fd, Buffer.alloc(POINTER_MAX_BYTES + 1));
 }

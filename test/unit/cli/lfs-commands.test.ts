@@ -141,14 +141,15 @@ describe('runs', () => {
           oid: 'a'.repeat(64),
           reason: 'the server does not have it',
         })),
-        warnings: ['assets/x is locked by bob'],
+        warnings: ['assets/x is locked by bob', 'the server says \u001b[2J'],
       });
     const { code, stdout, stderr } = await within('assets', 'push');
     expect(code).toBe(1);
     expect(stdout).toMatch(/, 25 failed\n$/u);
     const lines = stderr.trimEnd().split('\n');
-    expect(lines.slice(0, 3)).toEqual([
+    expect(lines.slice(0, 4)).toEqual([
       'warning: assets/x is locked by bob',
+      String.raw`warning: the server says \x1b[2J`,
       '25 files could not be uploaded:',
       String.raw`  \x1b[2J0: the server does not have it`,
     ]);

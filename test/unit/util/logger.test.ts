@@ -37,6 +37,13 @@ describe('a logger', () => {
     expect(line).not.toContain('logger.test');
   });
 
+  it('shows what would make a terminal do things', () => {
+    const [line] = linesOf('info', (log) =>
+      log.warn('\u001b[2J\rx', { plain: '\u001b[31m', c1: 'a \u009b2J' }),
+    );
+    expect(line).toContain(String.raw`\x1b[2J\x0dx plain=\x1b[31m c1="a \x9b2J"`);
+  });
+
   it('tells the stack of errors in records for debugging', () => {
     const [line] = linesOf('debug', (log) => log.debug('x', { error: new Error('bad') }));
     expect(line).toContain('logger.test');

@@ -4,7 +4,7 @@ import { formatByteSize } from '../../../util/byte-size.ts';
 import { createContext, type GlobalOptions } from '../../cli-context.ts';
 import { note, print, printJson } from '../../output.ts';
 import { plural } from '../../plural.ts';
-import { printable } from '../../printable.ts';
+import { printable } from '../../../util/printable.ts';
 import { formatSeconds } from '../../progress-view.ts';
 import { askDaemon } from './ask-daemon.ts';
 import { ExitCode } from '../../exit-codes.ts';

@@ -4,7 +4,7 @@ import { createContext, type GlobalOptions } from '../../cli-context.ts';
 import { CliError } from '../../cli-error.ts';
 import { ExitCode } from '../../exit-codes.ts';
 import { print, printJson } from '../../output.ts';
-import { printable } from '../../printable.ts';
+import { printable } from '../../../util/printable.ts';
 import { formatTable } from '../../table.ts';
 import { askDaemon } from './ask-daemon.ts';
 import { findTarget, type LfsTarget, type MountOptions } from './lfs-target.ts';

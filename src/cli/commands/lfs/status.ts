@@ -5,7 +5,7 @@ import { createContext, type GlobalOptions } from '../../cli-context.ts';
 import { ExitCode } from '../../exit-codes.ts';
 import { note, print, printJson } from '../../output.ts';
 import { plural } from '../../plural.ts';
-import { printable } from '../../printable.ts';
+import { printable } from '../../../util/printable.ts';
 import { formatTable } from '../../table.ts';
 import { askDaemon } from './ask-daemon.ts';
 import { findTarget, type LfsTarget, type MountOptions } from './lfs-target.ts';

@@ -171,6 +171,17 @@ describe('.lfsconfig', () => {
     expect(server.requests[0]?.headers.authorization).toBeUndefined();
   });
 
+  test('that was made to keep its reader busy does not', () => {
+    // Each line took half a minute, in which nothing else was done.
+    for (const line of [
+      `[${' '.repeat(60_000)}`,
+      `[lfs "${'\\a'.repeat(20_000)}`,
+      `url${' '.repeat(60_000)}x`,
+    ]) {
+      expect(parseLfsConfig(Buffer.from(`[lfs]\nurl = http://h/x\n${line}`)).url?.href).toBe('http://h/x');
+    }
+  });
+
   test('that cannot be read is not taken for one that is not there', async () => {
     const server = await startServer(lfsAt('/info/lfs'));
     let failures = 1;

@@ -1,6 +1,8 @@
 // Questions to the batch route: gathered, halved, repeated, kept, and answers that are wrong.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { TransferAction } from '../../../../src/lfs/client/lfs-client.ts';
+import { LfsError } from '../../../../src/lfs/lfs-error.ts';
 import type { WantedObject } from '../../../../src/lfs/lfs-object.ts';
 import { createFaultProxy } from '../../../support/fault-proxy.ts';
 import type { FaultProxy } from '../../../support/fault-proxy.ts';
@@ -204,6 +206,20 @@ describe('answers about one object', () => {
     expect(located.get(linkless.oid)).toMatchObject({ kind: 'server' });
     expect(located.get(wrong.oid)).toMatchObject({ kind: 'server' });
     expect(located.get(fine.oid)).toMatchObject({ href: `http://h/objects/${fine.oid}` });
+  });
+
+  test('a link of a million slashes takes no longer than any other', async () => {
+    const server = await startServer((request, response) => {
+      if (request.method === 'GET') return void response.writeHead(404).end();
+      const [{ oid, size } = { oid: '', size: 0 }] = askedObjects(request);
+      const href = `${server.url}/${'/'.repeat(2_000_000)}x`;
+      sendJson(response, 200, { objects: [{ oid, size, actions: { download: { href } } }] });
+    });
+    const { client } = makeClient(server.url, { lfsUrl: `${server.url}/lfs` });
+    const object = objectOf('x');
+    const action = (await client.locate([object])).get(object.oid) as TransferAction;
+    // The server refuses a request of that size.
+    await expect(client.download(object, action, { start: 0 })).rejects.toBeInstanceOf(LfsError);
   });
 
   test('another size does not matter: Mega repeats what the first uploader said', async () => {

@@ -41,6 +41,19 @@ test('a server that is away is the problem that the mount shows, with the URL of
   expect(fixture.upstream.count('fetchBlob')).toBe(1);
 });
 
+test('of a .lfsconfig without end no more is read than of one that counts', async () => {
+  fixture.layer({ '.lfsconfig': `[lfs]\n\turl = http://127.0.0.1:1/x\n${'#'.repeat(3_000_000)}` });
+  const limits = { connectTimeoutMs: 2000, silenceTimeoutMs: 2000, maxAttempts: 1, concurrency: 1 };
+  const warnings: string[] = [];
+  provider = createClientProvider(
+    { baseUrl: 'http://127.0.0.1:1', path: '/project', ...limits, warn: (text) => warnings.push(text) },
+    fixture.plain,
+  );
+  const client = await provider.client();
+  await expect(client.locate([object])).rejects.toMatchObject({ kind: 'unreachable' });
+  expect(warnings).toEqual(['.lfsconfig is too large to be a configuration']);
+});
+
 test('who gave up has found no problem', async () => {
   create('http://127.0.0.1:1', 'http://127.0.0.1:1/lfs');
   const client = await provider.client();
