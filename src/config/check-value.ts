@@ -73,21 +73,24 @@ function checkChoice(key: ConfigKey, text: string): Checked {
   };
 }
 
+/** A text that should have been a URL, without what may be a user name and a password in it. */
+const quoteUrl = (text: string): string => quote(text.replace(/^(.*?\/\/)?.*@/su, '$1***@'));
+
 function checkUrl(key: ConfigKey, text: string): Checked {
   const scheme = /^([a-z][a-z0-9+.-]*):/iu.exec(text)?.[1]?.toLowerCase();
   if (scheme === undefined) {
-    return { problem: `Invalid URL for '${key.flat}': ${quote(text)} (relative URL without a base)` };
+    return { problem: `Invalid URL for '${key.flat}': ${quoteUrl(text)} (relative URL without a base)` };
   }
   if (scheme !== 'http' && scheme !== 'https') {
     return {
-      problem: `Invalid URL scheme for '${key.flat}': expected http/https, got ${quote(scheme)} in ${quote(text)}`,
+      problem: `Invalid URL scheme for '${key.flat}': expected http/https, got ${quote(scheme)} in ${quoteUrl(text)}`,
     };
   }
   if (/^https?:[/\\]*(?:[?#:@].*)?$/iu.test(text)) {
-    return { problem: `Invalid URL for '${key.flat}': missing host in ${quote(text)}` };
+    return { problem: `Invalid URL for '${key.flat}': missing host in ${quoteUrl(text)}` };
   }
   if (!URL.canParse(text)) {
-    return { problem: `Invalid URL for '${key.flat}': ${quote(text)} (not a valid URL)` };
+    return { problem: `Invalid URL for '${key.flat}': ${quoteUrl(text)} (not a valid URL)` };
   }
   return { value: text };
 }

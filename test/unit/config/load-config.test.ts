@@ -197,6 +197,18 @@ describe('checks', () => {
     ],
     ['lfs_url = "http://"', `Invalid URL for 'lfs_url': missing host in "http://"`],
     ['lfs_url = "http://:80/x"', `Invalid URL for 'lfs_url': missing host in "http://:80/x"`],
+    [
+      'lfs_url = "ftp://me:secret@h/x"',
+      `Invalid URL scheme for 'lfs_url': expected http/https, got "ftp" in "ftp://***@h/x"`,
+    ],
+    [
+      'lfs_url = "http//me:sec/r@t@h"',
+      `Invalid URL for 'lfs_url': "http//***@h" (relative URL without a base)`,
+    ],
+    [
+      'base_url = "http://me:secret@h:99999"',
+      `Invalid URL for 'base_url': "http://***@h:99999" (not a valid URL)`,
+    ],
     ['lfs_url = "http://h:99999"', `Invalid URL for 'lfs_url': "http://h:99999" (not a valid URL)`],
     ['fetch_file_thread = 0', `Invalid config 'fetch_file_thread': must be >= 1, got 0`],
     [
