@@ -11,7 +11,8 @@ import type { LockPage } from './lock-answer.ts';
 const PAGE_SIZE = 100;
 
 /** No team has more locks; a server that goes on is counting in circles. */
-const MAX_PAGES = 5_000;
+const MAX_LOCKS = 500_000;
+const MAX_PAGES = MAX_LOCKS / PAGE_SIZE;
 
 /** What servers without locks answer. */
 const NO_LOCKS: readonly number[] = [404, 405, 501];
@@ -184,7 +185,8 @@ async function pages(
     for (const lock of got.ours) ours.set(lock.id, lock);
     for (const lock of got.theirs) theirs.set(lock.id, lock);
     cursor = got.nextCursor;
-    if (cursor === undefined || cursors.has(cursor) || isEnough([...ours.values()])) break;
+    const isTooMany = ours.size + theirs.size > MAX_LOCKS;
+    if (cursor === undefined || cursors.has(cursor) || isTooMany || isEnough([...ours.values()])) break;
     cursors.add(cursor);
   }
   return { ours: [...ours.values()], theirs: [...theirs.values()] };

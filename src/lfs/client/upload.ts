@@ -65,6 +65,7 @@ async function perform(
   const { source } = first;
   const what = `uploading ${source.path}`;
   let task = first;
+  let waitMs = 0;
   for (let failures = 0, wrong = 0, refusals = 0; ;) {
     try {
       if (signal.aborted) throw abortedError(signal, what);
@@ -88,7 +89,7 @@ async function perform(
       const isExpired = failure.status === 401 || failure.status === 403;
       if (rule === 'once') wrong++;
       if (isExpired) refusals++;
-      const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(failures));
+      waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(failures));
       const isFinal =
         rule === 'never' && !(isExpired && refusals === 1 && !(task.answer instanceof LfsError));
       if (isFinal || wrong > 1 || failures >= parts.maxAttempts || waitMs > RETRY_AFTER_MAX_MS)
@@ -96,7 +97,7 @@ async function perform(
       parts.log(`${failure.message}; trying again`);
     }
     try {
-      await pause(backoffMs(failures), signal, what);
+      await pause(waitMs, signal, what);
       const [again] = await askAbout(parts, [source], signal);
       if (again !== undefined) task = again;
     } catch (error) {

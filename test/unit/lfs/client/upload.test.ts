@@ -266,6 +266,22 @@ describe('failures', () => {
     expect(bytes).toBe(object.size);
   });
 
+  test('a server that names a time is not asked before it', async () => {
+    let refusals = 1;
+    const times: number[] = [];
+    const object = objectOf('content');
+    const server = await basicServer({
+      onPut: (_request, response) => {
+        times.push(performance.now());
+        if (refusals-- > 0) response.writeHead(429, { 'retry-after': '2' }).end();
+        else response.end();
+      },
+    });
+    const { client } = makeClient(server.url, lfs(server.url));
+    expect((await client.upload([sourceOf(object)])).get(object.oid)).toBe('sent');
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThanOrEqual(1900);
+  });
+
   test('an upload that the server stops taking is given up after the silence', async () => {
     const object = objectOf(noise(24 * MIB, 'stall'));
     const server = await basicServer({});
