@@ -122,8 +122,20 @@ export class LfsLocks {
       if (error.code === 'ENOENT') return undefined;
       throw error;
     });
-    return text === undefined ? EMPTY : (JSON.parse(text) as LockFile);
+    return text === undefined ? EMPTY : parse(text, this.#path);
   }
+}
+
+/** Throws where nobody can tell which locks there were: to give out a path a second time would be worse. */
+function parse(text: string, path: string): LockFile {
+  let file: Partial<LockFile> | undefined;
+  try {
+    file = JSON.parse(text) as Partial<LockFile>;
+  } catch {
+    // Told below.
+  }
+  if (Array.isArray(file?.locks) && Number.isSafeInteger(file.next)) return file as LockFile;
+  throw new Error(`the list of locks ${path} is damaged; correct it, or remove it to have no locks`);
 }
 
 /** A lock as clients see it. */

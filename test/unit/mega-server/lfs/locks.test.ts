@@ -1,5 +1,8 @@
 // Locks over the embedded server: one winner, owners, pages, and what survives a restart.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { LfsLocks } from '../../../../src/mega-server/lfs/locks.ts';
 import { createMegaServer } from '../../../../src/mega-server/mega-server.ts';
 import { ask } from '../support.ts';
 import { basic, type LfsServed, serveLfs } from './support.ts';
@@ -142,6 +145,19 @@ test('a path must be one from the root', async () => {
     expect((await served.post('/locks', { path })).status).toBe(422);
   }
   expect((await served.post('/locks', { path: 'a', ref: 'main' })).status).toBe(422);
+});
+
+test('a damaged list is an error that names the file, not one without locks', async () => {
+  const file = join(served.root, 'server-locks.json');
+  mkdirSync(served.root, { recursive: true });
+  for (const text of ['', 'null', '{"locks":{}}', '[']) {
+    writeFileSync(file, text);
+    expect((await ask(served.url, '/info/lfs/locks')).status).toBe(500);
+    expect((await served.post('/locks', { path: 'a.bin', ref: MAIN })).status).toBe(500);
+    await expect(new LfsLocks(file).list({}, 0)).rejects.toThrow(`${file} is damaged`);
+  }
+  rmSync(file);
+  await lock('a.bin');
 });
 
 test('locks survive a restart', async () => {
