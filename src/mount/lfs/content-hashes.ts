@@ -25,8 +25,11 @@ const CLOCK_TICK_MS = 30;
 /** Some filesystems keep whole seconds only, or every other one. */
 const WHOLE_SECONDS_MS = 2100;
 
-/** States that are remembered: of so many files that were changed and not committed. */
-const STATES_MAX = 20_000;
+/**
+ * States that are remembered: of so many files that were changed and not committed. With fewer than there are, each look
+ * at all of them in turn would find none, and hash all anew. A state takes 300 bytes of memory.
+ */
+const STATES_MAX = 200_000;
 const LINE = /^(\d+\.\d+\.\d+\.-?\d+\.\d+\.-?\d+\.\d+) ([0-9a-f]{64})$/u;
 
 /** What a file holds, and which state of the file that was. */

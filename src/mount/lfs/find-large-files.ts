@@ -67,6 +67,7 @@ export async function findLargeFiles(
       candidates.push({ path, entry: object.lower, size: parts.plain.knownSize(object.lower) });
     }
   }
+  const told = new Set(problems.map((problem) => problem.path));
   const files: LargeFile[] = [];
   for (const { path, entry: found } of candidates) {
     try {
@@ -79,8 +80,7 @@ export async function findLargeFiles(
     } catch (error) {
       signal.throwIfAborted();
       // The walk has told of it already where it fetched the blob.
-      const isKnown = problems.some((problem) => problem.path === shown(path));
-      if (!isKnown) problems.push({ path: shown(path), reason: (error as Error).message });
+      if (!told.has(shown(path))) problems.push({ path: shown(path), reason: (error as Error).message });
     }
   }
   return { files, problems };

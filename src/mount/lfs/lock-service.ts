@@ -92,6 +92,8 @@ class MountLockService implements LockService {
   #running: Promise<void> = Promise.resolve();
   #pauseFactor = 1;
   #problem: string | undefined;
+  /** When the answer was asked for that is shown: one that was asked for earlier may come later. */
+  #shownMs = -Infinity;
   hasOthers = false;
   isSupported = true;
 
@@ -199,8 +201,11 @@ class MountLockService implements LockService {
     const ours = said.ours.filter(isOurs);
     const theirs = [...said.theirs, ...said.ours.filter((lock) => !isOurs(lock))];
     // What was done here since is newer than this answer.
-    for (const [id, { atMs }] of this.#edits) if (atMs < beganMs) this.#edits.delete(id);
-    this.#show(ours, theirs);
+    if (beganMs >= this.#shownMs) {
+      this.#shownMs = beganMs;
+      for (const [id, { atMs }] of this.#edits) if (atMs < beganMs) this.#edits.delete(id);
+      this.#show(ours, theirs);
+    }
     const ids = new Set([...said.ours, ...said.theirs].map((lock) => lock.id));
     await own.keep(ids, beganMs).catch((error: unknown) => this.#logStateProblem(error));
     return { ours, theirs };

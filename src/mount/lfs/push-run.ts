@@ -59,6 +59,8 @@ class PushRun {
   readonly #counted = new Set<LfsOid>();
   /** Ordinary files of the commit that become large, open; by their hash. */
   readonly #lower = new Map<LfsOid, number>();
+  /** Files whose content the server took, and did not say that it has; by the hash. */
+  readonly #taken = new Map<LfsOid, readonly Hashed[]>();
 
   constructor(parts: PushParts, tally: RunTally, signal: AbortSignal) {
     this.#parts = parts;
@@ -169,7 +171,34 @@ class PushRun {
       { signal: this.#signal },
     );
     for (const [oid, outcome] of outcomes) settle(oid, outcome);
+    await this.#confirm(client);
     return again;
+  }
+
+  /** Asks the server what it has of what it took: a pointer to what it did not keep would be a file that is lost. */
+  async #confirm(client: LfsClient): Promise<void> {
+    const taken = new Map(this.#taken);
+    this.#taken.clear();
+    if (taken.size === 0) return;
+    try {
+      const objects = [...taken].map(([oid, [first]]) => ({ oid, size: first?.size ?? 0 }));
+      const present = await client.present(objects, { signal: this.#signal });
+      for (const [oid, files] of taken) {
+        if (present.has(oid)) this.#parts.uploaded.add(client.url, oid);
+        else for (const { change } of files) this.#lost(change.path, oid);
+      }
+    } catch (error) {
+      throwIfEnded(this.#signal);
+      // A commit asks again, since nothing is noted.
+      this.#tally.warn(
+        `the server could not be asked whether it kept what was sent: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  #lost(path: string, oid: LfsOid): void {
+    this.#tally.filesDone--;
+    this.#tally.fail(shown(path), oid, 'the LFS server took it, and says that it does not have it');
   }
 
   /** Takes note of what became of one content; returns the files that have another one by now. */
@@ -183,8 +212,9 @@ class PushRun {
     const tally = this.#tally;
     const { oid, size } = files[0] as Hashed;
     if (outcome === 'present') tally.totalBytes -= size;
-    if (!(outcome instanceof LfsError)) uploaded.add(client.url, oid);
+    if (outcome === 'present') uploaded.add(client.url, oid);
     const again: LargeChange[] = [];
+    const done: Hashed[] = [];
     for (const file of files) {
       const { change } = file;
       if (!this.#isUnchanged(file)) {
@@ -195,8 +225,10 @@ class PushRun {
         tally.fail(shown(change.path), oid, outcome.message);
       } else {
         tally.done(outcome === 'present');
+        done.push(file);
       }
     }
+    if (outcome === 'sent') this.#taken.set(oid, done);
     if (outcome instanceof LfsError && again.length === files.length) {
       tally.totalBytes -= size;
       this.#counted.delete(oid);

@@ -6,7 +6,7 @@ import type { Logger } from '../../util/logger.ts';
 import { createLineRecords } from './line-records.ts';
 
 /** Objects that are remembered. */
-const OBJECTS_MAX = 20_000;
+const OBJECTS_MAX = 200_000;
 /**
  * For so long the word of the server counts without asking again, in milliseconds. A server may remove what no commit
  * refers to, which is so until the commit is pushed.

@@ -2,6 +2,7 @@
 import { rmSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
 import { createLfsClient } from '../../../../src/lfs/client/create-lfs-client.ts';
+import type { LfsLocksClient, VerifiedLocks } from '../../../../src/lfs/client/lfs-client.ts';
 import { createLockService } from '../../../../src/mount/lfs/lock-service.ts';
 import type { LockService } from '../../../../src/mount/lfs/lock-service.ts';
 import { createOwnLocks } from '../../../../src/mount/lfs/own-locks.ts';
@@ -183,6 +184,33 @@ test('a server that is away is told of once, and what was known of locks stays',
   await expect(service.locks({}, never)).rejects.toMatchObject({ kind: 'upstream' });
   expect(await service.locks({ isCached: true }, never)).toMatchObject([{ path: 'project/a.bin' }]);
   expect(logged.filter((line) => line.includes('not known'))).toHaveLength(1);
+});
+
+test('an answer that was asked for earlier, and comes later, changes nothing', async () => {
+  const answers: ((locks: VerifiedLocks) => void)[] = [];
+  const lock = { id: '1', path: 'project/a.bin', lockedAt: '', owner: 'me' };
+  const locks = {
+    verify: () => new Promise<VerifiedLocks>((resolve) => answers.push(resolve)),
+  } as unknown as LfsLocksClient;
+  const service = createLockService({
+    repositoryPath: '/project',
+    client: () => Promise.resolve({ url: 'http://127.0.0.1:1', locks }),
+    ownLocks: createOwnLocks(stateFolder()),
+    hasFile: () => Promise.resolve(true),
+    refreshMs: 0,
+    log: createLogger('off'),
+    onChange: () => undefined,
+  });
+  cleanups.push(() => service.close());
+  const first = service.verifyLocks(never);
+  await vi.waitFor(() => expect(answers).toHaveLength(1), WAIT);
+  const second = service.verifyLocks(never);
+  await vi.waitFor(() => expect(answers).toHaveLength(2), WAIT);
+  answers[1]?.({ ours: [lock], theirs: [] });
+  await second;
+  answers[0]?.({ ours: [], theirs: [] });
+  await first;
+  expect(service.lockedBy('a.bin')).toMatchObject({ isOurs: true });
 });
 
 test('a folder, and what is not there, is not locked', async () => {

@@ -1,6 +1,7 @@
 // Pushing large files, and the blobs that a commit gets: no pointer without its object on the server.
 import { closeSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LfsError } from '../../../../src/lfs/lfs-error.ts';
 import type { CommitBlob, LfsProgress } from '../../../../src/mount/lfs/mount-lfs.ts';
 import { lfsObjectPath, lfsOid, lfsPointerTo, noise } from '../../../support/lfs-repository.ts';
 import { finish, LargeMount, never } from './large-mount.ts';
@@ -173,6 +174,48 @@ describe('a push', () => {
       }),
     ]);
     expect(await mount.lfs.commitBlob('a.bin', never).catch((error: Error) => error)).toBeInstanceOf(Error);
+  });
+
+  test('to a server that says yes and keeps nothing fails, and no commit refers to it', async () => {
+    await fs.writeFile('a.bin', NEW);
+    await fs.writeFile('dir/new.bin', OTHER);
+    const { client } = mount;
+    mount.client = {
+      ...client,
+      upload: async (...given) => {
+        const outcomes = await client.upload(...given);
+        rmSync(lfsObjectPath(mount.serverStore, lfsOid(NEW)));
+        return outcomes;
+      },
+    };
+    expect(await push()).toMatchObject({
+      files: 2,
+      filesDone: 1,
+      filesFailed: 1,
+      failures: [{ path: 'a.bin', oid: lfsOid(NEW), reason: expect.stringContaining('not have') as string }],
+    });
+    await expect(blob('a.bin')).rejects.toThrow(/push/u);
+    expect(await blob('dir/new.bin')).toBe(lfsPointerTo(OTHER));
+  });
+
+  test('to a server that goes away after it is told of, and a commit asks again', async () => {
+    await fs.writeFile('a.bin', NEW);
+    const { client } = mount;
+    let isAway = true;
+    mount.client = {
+      ...client,
+      present: async (...given) => {
+        if (isAway) throw new LfsError('unreachable', 'nobody is there');
+        return client.present(...given);
+      },
+    };
+    expect(await push()).toMatchObject({
+      filesDone: 1,
+      warnings: [expect.stringContaining('nobody is there')],
+    });
+    await expect(blob('a.bin')).rejects.toThrow(/nobody is there/u);
+    isAway = false;
+    expect(await blob('a.bin')).toBe(lfsPointerTo(NEW));
   });
 
   test('warns of files that somebody else has locked', async () => {
