@@ -220,7 +220,7 @@ class SmudgingLayer implements LfsLayer {
   /** A descriptor of a large file that is complete. */
   #openStored(entry: LayerEntry, object: LfsObject): number | undefined {
     this.#note(entry, object);
-    const fd = this.#parts.downloads.openStored(object.oid);
+    const fd = this.#parts.downloads.openStored(object);
     this.#ahead.opened(entry, object, fd === undefined);
     return fd;
   }
@@ -246,7 +246,7 @@ class SmudgingLayer implements LfsLayer {
       const client = await this.#parts.client(request?.signal);
       for (let attempt = 0; attempt < OPEN_ATTEMPTS; attempt++) {
         await downloads.fetch(client, wanted, downloadRequest(request));
-        const fd = downloads.openStored(object.oid);
+        const fd = downloads.openStored(object);
         if (fd !== undefined) return fd;
       }
       throw new ErrnoError(

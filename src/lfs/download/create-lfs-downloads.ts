@@ -1,5 +1,5 @@
 // Large files of a store: what is complete, what arrives, and who waits for it.
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toDiskError } from '../../util/disk-error.ts';
@@ -9,7 +9,7 @@ import type { Awaitable } from '../../util/types.ts';
 import type { ArrivingContent } from '../../util/arriving-content.ts';
 import type { LfsClient } from '../client/lfs-client.ts';
 import { LfsError } from '../lfs-error.ts';
-import { isLfsOid, type LfsOid, type WantedObject } from '../lfs-object.ts';
+import { isLfsOid, type LfsObject, type LfsOid, type WantedObject } from '../lfs-object.ts';
 import { adoptFile } from './adopt-file.ts';
 import { locateObject } from './download-stream.ts';
 import type { LfsDownloadsOptions } from './downloads-options.ts';
@@ -71,8 +71,11 @@ class StoreDownloads implements LfsDownloads {
     return this.#stored.has(checked(oid));
   }
 
-  openStored(oid: LfsOid): number | undefined {
-    return this.#stored.openTrusted(checked(oid));
+  openStored({ oid, size }: LfsObject): number | undefined {
+    const fd = this.#stored.openTrusted(checked(oid));
+    if (fd === undefined || fstatSync(fd).size === size) return fd;
+    closeSync(fd);
+    return undefined;
   }
 
   open(
@@ -81,9 +84,12 @@ class StoreDownloads implements LfsDownloads {
     request: DownloadRequest = {},
   ): Awaitable<number | ArrivingContent> {
     const stored = this.#stored.open(checked(object.oid), request.signal);
-    if (typeof stored === 'number') return stored;
+    if (typeof stored === 'number') return this.#requireSize(object, stored);
     const running = this.#transfers.get(object.oid);
-    const isJoinable = running?.closedFor === undefined && running?.failure === undefined;
+    const isJoinable =
+      running?.closedFor === undefined &&
+      running?.failure === undefined &&
+      running?.object.size === object.size;
     if (stored === undefined && running !== undefined && isJoinable) return running.view(client);
     return this.#openSoon(client, object, request, stored);
   }
@@ -96,7 +102,7 @@ class StoreDownloads implements LfsDownloads {
     const { priority = 'demand', onBytes, signal } = request;
     const stored = await this.#stored.open(checked(object.oid), signal);
     if (stored !== undefined || this.#openEmpty(object) !== undefined) {
-      if (stored !== undefined) closeSync(stored);
+      if (stored !== undefined) closeSync(this.#requireSize(object, stored));
       onBytes?.(object.size);
       return;
     }
@@ -160,9 +166,11 @@ class StoreDownloads implements LfsDownloads {
     { signal }: DownloadRequest,
     verifying: Awaitable<number | undefined>,
   ): Promise<number | ArrivingContent> {
-    const stored = (await verifying) ?? this.#openEmpty(object);
-    if (stored !== undefined) return stored;
-    const standing = this.#failures.standing(object.oid);
+    const verified = await verifying;
+    if (verified !== undefined) return this.#requireSize(object, verified);
+    const empty = this.#openEmpty(object);
+    if (empty !== undefined) return empty;
+    const standing = this.#failures.standing(object);
     // Where a transfer is under way, it begins anew after wrong bytes.
     if (standing !== undefined && !this.#transfers.has(object.oid)) throw standing;
     try {
@@ -189,14 +197,29 @@ class StoreDownloads implements LfsDownloads {
     this.#closing.signal.throwIfAborted();
     const running = this.#transfers.get(object.oid);
     if (running?.closedFor !== undefined) return running.closedFor;
-    const failure = running === undefined ? this.#failures.standing(object.oid) : running.failure;
+    // Two pointers do not agree about the size: the outcome tells which of them is right.
+    if (running !== undefined && running.object.size !== object.size) return running.ended;
+    const failure = running === undefined ? this.#failures.standing(object) : running.failure;
     if (failure !== undefined) throw failure;
     if (running !== undefined) return running;
     const stored = this.#stored.openTrusted(object.oid);
-    if (stored !== undefined) return stored;
+    if (stored !== undefined) return this.#requireSize(object, stored);
     const transfer = new Transfer(this.#context, client, object);
     this.#transfers.set(object.oid, transfer);
     return transfer;
+  }
+
+  /** Refuses, and closes, a stored object that has another size than the pointer says. */
+  #requireSize(object: WantedObject, fd: number): number {
+    const { size } = fstatSync(fd);
+    if (size === object.size) return fd;
+    closeSync(fd);
+    const error = new LfsError(
+      'invalid',
+      `${object.path}: the pointer is wrong: it says ${object.size} bytes, and ${object.oid} has ${size}; commit the file anew`,
+    );
+    this.#failures.add(object, error);
+    throw error;
   }
 
   /** An object without bytes is made here. */

@@ -2,7 +2,7 @@
 import type { ArrivingContent } from '../../util/arriving-content.ts';
 import type { Awaitable } from '../../util/types.ts';
 import type { LfsClient, LfsRequest } from '../client/lfs-client.ts';
-import type { LfsOid, WantedObject } from '../lfs-object.ts';
+import type { LfsObject, LfsOid, WantedObject } from '../lfs-object.ts';
 
 /** Options of a download. */
 export interface DownloadRequest extends LfsRequest {
@@ -34,8 +34,8 @@ export interface TransferFailure {
 export interface LfsDownloads {
   /** Whether the store has the complete object. */
   has(oid: LfsOid): boolean;
-  /** A new read-only descriptor of the complete object if the store has it; the caller closes it. */
-  openStored(oid: LfsOid): number | undefined;
+  /** A new read-only descriptor of the complete object if the store has it, of that size; the caller closes it. */
+  openStored(object: LfsObject): number | undefined;
   /**
    * Opens an object to read: a descriptor of the complete one, which the caller closes, else its content while it
    * arrives, whose transfer this starts. Resolves when the server agreed to send it.

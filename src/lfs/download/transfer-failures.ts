@@ -1,6 +1,7 @@
 // What failed lately: for the status, for whoever listens, and so that the next attempt does not come at once.
 import { LruCache } from '../../util/lru.ts';
-import type { LfsOid, WantedObject } from '../lfs-object.ts';
+import type { LfsObject, WantedObject } from '../lfs-object.ts';
+import { reasonOf } from '../reason-of.ts';
 import type { TransferFailure } from './lfs-downloads.ts';
 import { FAILURE_STANDS_MS } from './transfer.ts';
 
@@ -17,7 +18,7 @@ interface Standing {
 /** The failures of a store. */
 export class TransferFailures {
   readonly #recent: TransferFailure[] = [];
-  readonly #standing = new LruCache<LfsOid, Standing>(STANDING_FAILURES);
+  readonly #standing = new LruCache<string, Standing>(STANDING_FAILURES);
   readonly #listeners: ((failure: TransferFailure) => void)[] = [];
 
   /** The latest ones, oldest first. */
@@ -30,25 +31,26 @@ export class TransferFailures {
   }
 
   /** A failure of an object that is so fresh that it needs not be tried. */
-  standing(oid: LfsOid): Error | undefined {
-    const found = this.#standing.get(oid);
+  standing(object: LfsObject): Error | undefined {
+    const found = this.#standing.get(keyOf(object));
     return found !== undefined && Date.now() - found.atMs < FAILURE_STANDS_MS ? found.error : undefined;
   }
 
   /** Notes a failure, and tells of it: once where several ask at the same moment. */
   add(object: WantedObject, error: Error): void {
-    const isRepeated = this.standing(object.oid)?.message === error.message;
+    const isRepeated = this.standing(object)?.message === error.message;
     const atMs = Date.now();
-    this.#standing.set(object.oid, { error, atMs });
+    this.#standing.set(keyOf(object), { error, atMs });
     if (isRepeated) return;
-    const failure: TransferFailure = { oid: object.oid, path: object.path, reason: error.message, atMs };
+    const { oid, path } = object;
+    const failure: TransferFailure = { oid, path, reason: reasonOf(error.message, path), atMs };
     this.#recent.push(failure);
     if (this.#recent.length > SHOWN_FAILURES) this.#recent.shift();
     for (const listener of this.#listeners) listener(failure);
   }
+}
 
-  /** It has come after all. */
-  forget(oid: LfsOid): void {
-    this.#standing.delete(oid);
-  }
+/** A pointer that tells a wrong size must not spoil one that tells the right one. */
+function keyOf({ oid, size }: LfsObject): string {
+  return `${oid} ${size}`;
 }

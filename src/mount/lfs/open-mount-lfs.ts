@@ -9,6 +9,7 @@ import type { TreeCache } from '../../layers/monorepo.ts';
 import type { LfsClientOptions } from '../../lfs/client/create-lfs-client.ts';
 import type { LfsDownloads, TransferFailure } from '../../lfs/download/lfs-downloads.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
+import { reasonOf } from '../../lfs/reason-of.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
 import type { FilePolicy, OverlayControl, OverlayListener } from '../../overlay/file-policy.ts';
 import { UpperChanges } from '../../overlay/upper-changes.ts';
@@ -239,7 +240,7 @@ export class MountedLfs implements MountedLargeFiles {
       client: (signal) => this.#server.client(signal),
       onOpened: (path, pointer) => pointers.notePath(spec.id, path, pointer),
       onFailure: ({ oid, path }, error) => {
-        this.noteFailure({ oid, path, reason: error.message, atMs: Date.now() });
+        this.noteFailure({ oid, path, reason: reasonOf(error.message, path), atMs: Date.now() });
       },
     });
   }

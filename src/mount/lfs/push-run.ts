@@ -263,7 +263,7 @@ class PushRun {
             const lower = this.#lower.get(oid);
             if (lower !== undefined) return openPath(`/proc/self/fd/${lower}`, constants.O_RDONLY);
             // A pointer that the user wrote: its content may be in the local store.
-            const stored = downloads.openStored(oid);
+            const stored = downloads.openStored({ oid, size });
             if (stored !== undefined) return stored;
             failure = new LfsError(
               'missing',

@@ -1,4 +1,5 @@
 // Counts what a run about large files does, and tells it now and then.
+import { reasonOf } from '../../lfs/reason-of.ts';
 import { MountError } from '../mount-error.ts';
 import type { LfsProgress, LfsReport } from './mount-lfs.ts';
 
@@ -37,7 +38,8 @@ export class RunTally {
   /** A file could not be had, or sent. UTF-8 text. */
   fail(path: string, oid: string, reason: string): void {
     this.filesFailed++;
-    if (this.#failures.length < FAILURES_MAX) this.#failures.push({ path, oid, reason });
+    if (this.#failures.length < FAILURES_MAX)
+      this.#failures.push({ path, oid, reason: reasonOf(reason, path) });
     this.changed();
   }
 

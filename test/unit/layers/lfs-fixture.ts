@@ -5,7 +5,7 @@ import type { AttributeRules } from '../../../src/lfs/attributes/attribute-rules
 import type { LfsClient } from '../../../src/lfs/client/lfs-client.ts';
 import type { DownloadRequest, LfsDownloads } from '../../../src/lfs/download/lfs-downloads.ts';
 import { LfsError } from '../../../src/lfs/lfs-error.ts';
-import type { LfsOid, WantedObject } from '../../../src/lfs/lfs-object.ts';
+import type { LfsObject, LfsOid, WantedObject } from '../../../src/lfs/lfs-object.ts';
 import { openPointerStore } from '../../../src/lfs/pointers/open-pointer-store.ts';
 import type { PathPointer, PointerStore } from '../../../src/lfs/pointer-store.ts';
 import { createLfsLayer, type LfsLayer, type LfsLayerParts } from '../../../src/layers/lfs-layer.ts';
@@ -71,7 +71,8 @@ export class FakeLargeFiles {
 
   readonly downloads: LfsDownloads = {
     has: (oid: LfsOid) => this.stored.has(oid),
-    openStored: (oid: LfsOid) => (this.stored.has(oid) ? openSync(join(this.#folder, oid), 'r') : undefined),
+    openStored: ({ oid }: LfsObject) =>
+      this.stored.has(oid) ? openSync(join(this.#folder, oid), 'r') : undefined,
     open: (_client: LfsClient, object: WantedObject) => {
       this.opened.push(object);
       return this.#bring(object.oid, undefined).then(() => openSync(join(this.#folder, object.oid), 'r'));

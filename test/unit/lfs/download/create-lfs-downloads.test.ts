@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
 import type { ArrivingContent } from '../../../../src/util/arriving-content.ts';
+import type { LfsObject } from '../../../../src/lfs/lfs-object.ts';
 import { oidOf } from '../../../support/lfs-range-server.ts';
 import { readOpenFile } from '../../../support/store-folder.ts';
 import {
@@ -49,6 +50,34 @@ describe('fetch', () => {
     await downloads.close();
     expect(existsSync(arrivingPath(object))).toBe(false);
     expect([failures, warnings]).toEqual([[], []]);
+  });
+
+  test('refuses a pointer that tells a wrong size of a stored object, and says so', async () => {
+    const { object } = serve(MEGABYTE);
+    await downloads.fetch(client, object);
+    const wrong = { ...object, size: 3, path: 'assets/liar.bin' };
+    const refused = expect.objectContaining({
+      kind: 'invalid',
+      message: expect.stringMatching(/liar.*3 bytes/u),
+    });
+    expect(downloads.openStored(wrong)).toBeUndefined();
+    expect(() => downloads.open(client, wrong)).toThrow(refused);
+    await expect(downloads.fetch(client, wrong)).rejects.toEqual(refused);
+    expect(failures).toEqual([expect.objectContaining({ path: 'assets/liar.bin', oid: object.oid })]);
+    closeSync(downloads.openStored(object) as number);
+  });
+
+  test('does not let a pointer that tells a wrong size spoil one of the same object', async () => {
+    const { object } = serve(2 * MEGABYTE);
+    const wrong = { ...object, size: 3, path: 'assets/liar.bin' };
+    const outcomes = await Promise.allSettled([
+      downloads.fetch(client, wrong),
+      downloads.fetch(client, object),
+      downloads.fetch(client, wrong),
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'rejected']);
+    await downloads.fetch(client, object);
+    expect(failures.map(({ path }) => path)).not.toContain(object.path);
   });
 
   test('transfers an object once, whoever wants it at the same time', async () => {
@@ -229,7 +258,7 @@ describe('what is stored', () => {
       served.map(({ oid, size }) => ({ oid, size })).sort((a, b) => (a.oid < b.oid ? -1 : 1)),
     );
     const [first, second] = served;
-    const fd = downloads.openStored(first?.oid ?? '') as number;
+    const fd = downloads.openStored(first as LfsObject) as number;
     await vi.waitFor(() =>
       expect(downloads.remove([second?.oid ?? ''])).toEqual([{ oid: second?.oid, size: 10_000 }]),
     );

@@ -105,7 +105,7 @@ export async function openView(object: WantedObject): Promise<ArrivingContent> {
 
 /** Content of a complete object. */
 export function readStored(object: WantedObject): Buffer | undefined {
-  const fd = downloads.openStored(object.oid);
+  const fd = downloads.openStored(object);
   if (fd === undefined) return undefined;
   const content = readOpenFile(fd);
   closeSync(fd);

@@ -218,7 +218,7 @@ describe('many readers', () => {
           );
           heal?.();
           await local.fetch(client, object);
-          const fd = local.openStored(object.oid) ?? -1;
+          const fd = local.openStored(object) ?? -1;
           const isRight = readOpenFile(fd).equals(content);
           closeSync(fd);
           await local.close();
@@ -291,7 +291,7 @@ describe.runIf(CAN_MOUNT_DISKS)('a full disk', () => {
     };
     const small = restart({ directory: disk.path, room });
     await small.fetch(client, object);
-    const fd = small.openStored(object.oid) ?? -1;
+    const fd = small.openStored(object) ?? -1;
     expect(readOpenFile(fd).equals(content)).toBe(true);
     closeSync(fd);
     expect(room.stored).toHaveBeenCalledWith(object.oid, object.size);
