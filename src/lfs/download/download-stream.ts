@@ -32,6 +32,8 @@ export interface StreamSource {
   readonly object: WantedObject;
   /** That of the latest reader. */
   readonly client: () => LfsClient;
+  /** A client was closed, with the mount that it was of; whether `client` gives another one by now. */
+  readonly replace: (closed: LfsClient) => boolean;
   readonly file: IncompleteObject;
   /** Bytes were written. */
   readonly onBytes: (count: number) => void;
@@ -120,14 +122,16 @@ export class DownloadStream {
       if (gap === undefined) return;
       this.position = gap[0];
       const before = this.#receivedBytes;
+      const client = this.#source.client();
       let isLocated = false;
       try {
-        const action = await locateObject(this.#source.client(), object, signal);
+        const action = await locateObject(client, object, signal);
         isLocated = true;
-        await this.#attempt(action, gap, signal);
+        await this.#attempt(client, action, gap, signal);
         if (this.#ignoresRange && !this.#takesAll) return;
       } catch (error) {
         if (signal.aborted || !(error instanceof LfsError)) throw error;
+        if (error.kind === 'aborted' && this.#source.replace(client)) continue;
         if (this.#receivedBytes > before) Object.assign(tries, { failures: 0, denied: 0 });
         tries.failures++;
         if (DENIED.has(error.kind)) tries.denied++;
@@ -142,9 +146,13 @@ export class DownloadStream {
     }
   }
 
-  async #attempt(action: TransferAction, [start, end]: Range, signal: AbortSignal): Promise<void> {
+  async #attempt(
+    client: LfsClient,
+    action: TransferAction,
+    [start, end]: Range,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { object } = this.#source;
-    const client = this.#source.client();
     let body: DownloadBody;
     try {
       const range = { start, end: end === object.size ? undefined : end - 1 };

@@ -39,6 +39,7 @@ export interface TransferContext {
 
 /** Somebody who wants all of it. */
 interface Fetcher {
+  readonly client: LfsClient;
   readonly priority: Priority;
   readonly onBytes: ((bytes: number) => void) | undefined;
   readonly settle: (error?: Error) => void;
@@ -56,7 +57,8 @@ export class Transfer implements ViewedTransfer {
   readonly object: WantedObject;
   readonly ended: Promise<void>;
   readonly #context: TransferContext;
-  readonly #views = new Set<TransferView>();
+  readonly #views = new Map<TransferView, LfsClient>();
+  readonly #closedClients = new WeakSet<LfsClient>();
   readonly #fetchers = new Set<Fetcher>();
   readonly #waiters = new Set<Waiter>();
   #client: LfsClient;
@@ -121,7 +123,7 @@ export class Transfer implements ViewedTransfer {
   view(client: LfsClient): TransferView {
     this.#client = client;
     const view = new TransferView(this, this.#file.openToRead());
-    this.#views.add(view);
+    this.#views.set(view, client);
     this.#wake();
     return view;
   }
@@ -150,6 +152,7 @@ export class Transfer implements ViewedTransfer {
         reject(new LfsError('aborted', `${this.object.path}: the download was given up`));
       };
       const fetcher: Fetcher = {
+        client,
         priority: request.priority,
         onBytes: request.onBytes,
         settle(error) {
@@ -227,6 +230,7 @@ export class Transfer implements ViewedTransfer {
         object: this.object,
         file: this.#file,
         client: () => this.#client,
+        replace: (closed) => this.#replaceClient(closed),
         onBytes: (count) => this.#arrived(count),
       },
       wholes: this.#context.wholes,
@@ -238,6 +242,16 @@ export class Transfer implements ViewedTransfer {
       },
       onError: (error) => void this.#fail(error),
     });
+  }
+
+  /** Goes on with the client of somebody who is left. */
+  #replaceClient(closed: LfsClient): boolean {
+    this.#closedClients.add(closed);
+    if (this.#client !== closed) return true;
+    const others = [...this.#views.values(), ...[...this.#fetchers].map(({ client }) => client)];
+    const open = others.find((client) => !this.#closedClients.has(client));
+    if (open !== undefined) this.#client = open;
+    return open !== undefined;
   }
 
   /** Whether all of it is to be fetched, and how urgently. */
@@ -337,7 +351,7 @@ export class Transfer implements ViewedTransfer {
         await this.#file.discard();
         this.#context.onFailure(this.object, error);
         this.#dismiss(error);
-        for (const view of this.#views) view.condemn(toLfsErrno(error));
+        for (const view of this.#views.keys()) view.condemn(toLfsErrno(error));
         this.#state = 'ending';
         this.#finishEnd();
         return;
@@ -364,7 +378,7 @@ export class Transfer implements ViewedTransfer {
 
   #condemnViews(error: ErrnoError): void {
     for (const waiter of this.#waiters) waiter.settle(error);
-    const views = [...this.#views];
+    const views = [...this.#views.keys()];
     this.#views.clear();
     for (const view of views) view.condemn(error);
   }
@@ -372,16 +386,22 @@ export class Transfer implements ViewedTransfer {
   async #fail(error: Error): Promise<void> {
     if (this.#state !== 'running') return;
     this.#state = 'settling';
-    this.#failure = { error, atMs: Date.now() };
-    this.#context.onFailure(this.object, error);
+    // That the last mount that wanted it has ended is no failure of the file: whoever comes next begins at once.
+    const isFailure = !(error instanceof LfsError && error.kind === 'aborted');
+    this.#failure = { error, atMs: isFailure ? Date.now() : 0 };
+    if (isFailure) this.#context.onFailure(this.object, error);
     this.#dismiss(error);
     await this.#streams.stop();
     await this.#file.unclaim();
     if (this.#isClosing) return this.#end(false);
     // Whoever came meanwhile.
-    this.#dismiss(error);
+    if (isFailure) this.#dismiss(error);
     this.#state = 'failed';
-    this.#rest();
+    // It would do nothing any more.
+    clearTimeout(this.#grace);
+    this.#grace = undefined;
+    if (this.#fetchers.size + this.#waiters.size > 0) this.#wake();
+    else this.#rest();
   }
 
   /** Tells everybody who waits. */

@@ -9,6 +9,7 @@ import {
   failures,
   isStored,
   MEGABYTE,
+  openClient,
   openView,
   proxy,
   readStored,
@@ -20,6 +21,8 @@ import {
 
 const never = new AbortController().signal;
 const data = { path: '/data/' };
+/** For what happens soon, on a busy machine too. */
+const WAIT = { timeout: 20_000 };
 
 async function read(view: ArrivingContent, position: number, length: number): Promise<Buffer> {
   await view.ready(position, length, { signal: never });
@@ -258,5 +261,57 @@ describe('a server that ignores ranges', () => {
     expect((await read(view, at, 4096)).equals(content.subarray(at, at + 4096))).toBe(true);
     view.close();
     await small.close();
+  });
+});
+
+describe('a mount that ends, and its client with it', () => {
+  test('leaves the transfer to whoever else wants it', async () => {
+    const { content, object } = serve(3 * MEGABYTE);
+    const other = openClient();
+    proxy.inject({ kind: 'stall', afterBytes: MEGABYTE }, { ...data, times: 1 });
+    const view = await openView(object);
+    const fetching = downloads.fetch(client, object);
+    await vi.waitFor(() => expect(downloads.status().transfers[0]?.bytes).toBeGreaterThan(0), WAIT);
+    // The last who came is the first who goes.
+    const gone = AbortSignal.abort();
+    await expect(downloads.fetch(other, object, { signal: gone })).rejects.toMatchObject({ kind: 'aborted' });
+    await other.close();
+    await fetching;
+    expect(
+      (await read(view, 2 * MEGABYTE, 1000)).equals(content.subarray(2 * MEGABYTE).subarray(0, 1000)),
+    ).toBe(true);
+    expect(readStored(object)?.equals(content)).toBe(true);
+    expect(failures).toEqual([]);
+  });
+
+  test('is no failure of the file, which the next one gets at once', async () => {
+    const { content, object } = serve(3 * MEGABYTE);
+    const other = openClient();
+    const heal = proxy.inject({ kind: 'hang' }, data);
+    const leaving = new AbortController();
+    const fetching = downloads.fetch(other, object, { signal: leaving.signal });
+    await vi.waitFor(() => expect(proxy.count('/data/')).toBe(1), WAIT);
+    leaving.abort();
+    await expect(fetching).rejects.toMatchObject({ kind: 'aborted' });
+    heal();
+    await other.close();
+    await downloads.fetch(client, object);
+    expect(readStored(object)?.equals(content)).toBe(true);
+    expect(failures).toEqual([]);
+    await vi.waitFor(() => expect(downloads.status().transfers).toEqual([]), WAIT);
+  });
+
+  test('leaves nothing that counts as a transfer', async () => {
+    const { object } = serve(3 * MEGABYTE);
+    const other = openClient();
+    proxy.inject({ kind: 'hang' }, data);
+    const leaving = new AbortController();
+    const fetching = downloads.fetch(other, object, { signal: leaving.signal });
+    await vi.waitFor(() => expect(proxy.count('/data/')).toBe(1), WAIT);
+    leaving.abort();
+    await expect(fetching).rejects.toMatchObject({ kind: 'aborted' });
+    await other.close();
+    await vi.waitFor(() => expect(downloads.status().transfers).toEqual([]), WAIT);
+    expect(failures).toEqual([]);
   });
 });
