@@ -17,9 +17,14 @@ const errnoOf: Readonly<Record<LfsErrorKind, ErrnoName>> = {
   aborted: 'EINTR',
 };
 
-/** The ErrnoError for a failure with a large file; its message is that of the failure. ErrnoErrors stay as they are. */
+/**
+ * The ErrnoError for a failure with a large file; its message is that of the failure. ErrnoErrors stay as they are, but
+ * for that of a file that vanished from the store.
+ */
 export function toLfsErrno(error: unknown): ErrnoError {
-  if (error instanceof ErrnoError) return error;
+  if (error instanceof ErrnoError) {
+    return error.code === 'ENOENT' ? new ErrnoError('EIO', error.message, { cause: error }) : error;
+  }
   const message = error instanceof Error ? error.message : String(error);
   return new ErrnoError(error instanceof LfsError ? errnoOf[error.kind] : 'EIO', message, { cause: error });
 }

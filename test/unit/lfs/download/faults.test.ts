@@ -1,6 +1,7 @@
 // Downloads over a network and from servers that do what they should not.
-import { closeSync, existsSync, readSync } from 'node:fs';
+import { closeSync, existsSync, readSync, rmSync } from 'node:fs';
 import { describe, expect, test, vi } from 'vitest';
+import { toLfsErrno } from '../../../../src/lfs/lfs-errno.ts';
 import type { ArrivingContent } from '../../../../src/util/arriving-content.ts';
 import {
   arrivingPath,
@@ -133,6 +134,22 @@ describe('an object that cannot be had', () => {
     expect(existsSync(arrivingPath(object))).toBe(true);
   }, 60_000);
 });
+
+test('an object whose folder somebody removes while it arrives is an error, never a missing file, and comes anew', async () => {
+  const { content, object } = serve(4 * MEGABYTE);
+  const heal = proxy.inject({ kind: 'stall', afterBytes: 2 * MEGABYTE }, data);
+  const view = await openView(object);
+  await read(view, 0, 4096);
+  rmSync(arrivingPath(object), { recursive: true });
+  heal();
+  const rest = Promise.resolve(view.ready(3 * MEGABYTE, 4096, { signal: never })).then(() => view.isComplete);
+  const outcome = await downloads.fetch(client, object).catch((error: unknown) => toLfsErrno(error).code);
+  expect(outcome).toBe('EIO');
+  await rest.catch(() => undefined);
+  view.close();
+  await vi.waitFor(() => downloads.fetch(client, object), { timeout: 15_000, interval: 200 });
+  expect(readStored(object)?.equals(content)).toBe(true);
+}, 40_000);
 
 describe('wrong bytes', () => {
   test('that nobody has seen are fetched again', async () => {
