@@ -37,6 +37,7 @@ class StoreDownloads implements LfsDownloads {
   readonly #transfers = new Map<LfsOid, Transfer>();
   readonly #failures = new TransferFailures();
   readonly #context: TransferContext;
+  readonly #arrivalListeners: ((object: LfsObject) => void)[] = [];
   readonly #closing = new AbortController();
   readonly #tidying: NodeJS.Timeout;
   #tidied: Promise<void> | undefined;
@@ -56,6 +57,10 @@ class StoreDownloads implements LfsDownloads {
       windows: createPriorityLimiter(concurrency * WINDOWS_PER_WHOLE),
       onWarning,
       onFailure: (object, error) => this.#failures.add(object, error),
+      onComplete: (object) => {
+        this.#failures.forget(object);
+        for (const listener of this.#arrivalListeners) listener(object);
+      },
       onEnd: (transfer) => {
         if (this.#transfers.get(transfer.object.oid) === transfer)
           this.#transfers.delete(transfer.object.oid);
@@ -144,6 +149,10 @@ class StoreDownloads implements LfsDownloads {
   status(): ReturnType<LfsDownloads['status']> {
     const transfers = [...this.#transfers.values()].map((transfer) => transfer.status());
     return { transfers, failures: this.#failures.recent };
+  }
+
+  onArrived(listener: (object: LfsObject) => void): void {
+    this.#arrivalListeners.push(listener);
   }
 
   onFailure(listener: Parameters<LfsDownloads['onFailure']>[0]): void {

@@ -9,6 +9,8 @@ import type { Range } from './range-map.ts';
 
 /** Attempts in a row that bring nothing. */
 const MAX_TRIES = 8;
+/** The same once something has come: a server that is started again takes its time. Half a minute. */
+const MAX_TRIES_UNDER_WAY = 16;
 /** The same where the server says that there is no such object, or no right to it: its action may have expired. */
 const MAX_DENIED_TRIES = 2;
 const FIRST_BACKOFF_MS = 100;
@@ -138,12 +140,16 @@ export class DownloadStream {
         // What the server says of the object itself, not of an action that may have expired, is final.
         const isFinal = isLocated ? tries.denied >= MAX_DENIED_TRIES : DENIED.has(error.kind);
         const isHopeless = !PASSING.has(error.kind) && !DENIED.has(error.kind);
-        if (isFinal || isHopeless || tries.failures >= MAX_TRIES) throw error;
+        if (isFinal || isHopeless || tries.failures >= this.#mostTries()) throw error;
         if ((error.retryAfterMs ?? 0) > MAX_RETRY_AFTER_MS) throw error;
         const pauseMs = error.retryAfterMs ?? backoffMs(tries.failures, FIRST_BACKOFF_MS);
         await delay(pauseMs, undefined, { signal });
       }
     }
+  }
+
+  #mostTries(): number {
+    return this.#receivedBytes > 0 ? MAX_TRIES_UNDER_WAY : MAX_TRIES;
   }
 
   async #attempt(

@@ -23,6 +23,8 @@ export interface TransferStatus {
 /** A transfer that failed lately. */
 export interface TransferFailure {
   readonly oid: LfsOid;
+  /** What the pointer says. */
+  readonly size: number;
   readonly path: string;
   /** In words for the user. */
   readonly reason: string;
@@ -69,6 +71,8 @@ export interface LfsDownloads {
   /** Complete objects of the store. */
   stored(): AsyncIterable<{ readonly oid: LfsOid; readonly size: number }>;
   status(): { readonly transfers: readonly TransferStatus[]; readonly failures: readonly TransferFailure[] };
+  /** Called for each object that has come, and was verified. */
+  onArrived(listener: (object: LfsObject) => void): void;
   /** Called for each failure, once a transfer. */
   onFailure(listener: (failure: TransferFailure) => void): void;
   /** Ends all transfers; what has arrived is kept for the next start. Resolves when nothing uses the folder any more. */

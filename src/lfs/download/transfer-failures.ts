@@ -3,6 +3,7 @@ import { LruCache } from '../../util/lru.ts';
 import type { LfsObject, WantedObject } from '../lfs-object.ts';
 import { reasonOf } from '../reason-of.ts';
 import type { TransferFailure } from './lfs-downloads.ts';
+import { RecentFailures } from './recent-failures.ts';
 import { FAILURE_STANDS_MS } from './transfer.ts';
 
 /** Failures that the status shows. */
@@ -17,13 +18,13 @@ interface Standing {
 
 /** The failures of a store. */
 export class TransferFailures {
-  readonly #recent: TransferFailure[] = [];
+  readonly #recent = new RecentFailures(SHOWN_FAILURES);
   readonly #standing = new LruCache<string, Standing>(STANDING_FAILURES);
   readonly #listeners: ((failure: TransferFailure) => void)[] = [];
 
   /** The latest ones, oldest first. */
   get recent(): readonly TransferFailure[] {
-    return [...this.#recent];
+    return this.#recent.list();
   }
 
   listen(listener: (failure: TransferFailure) => void): void {
@@ -42,11 +43,16 @@ export class TransferFailures {
     const atMs = Date.now();
     this.#standing.set(keyOf(object), { error, atMs });
     if (isRepeated) return;
-    const { oid, path } = object;
-    const failure: TransferFailure = { oid, path, reason: reasonOf(error.message, path), atMs };
-    this.#recent.push(failure);
-    if (this.#recent.length > SHOWN_FAILURES) this.#recent.shift();
+    const { oid, size, path } = object;
+    const failure: TransferFailure = { oid, size, path, reason: reasonOf(error.message, path), atMs };
+    this.#recent.add(failure);
     for (const listener of this.#listeners) listener(failure);
+  }
+
+  /** It has come after all. */
+  forget(object: LfsObject): void {
+    this.#standing.delete(keyOf(object));
+    this.#recent.forget(object.oid, object.size);
   }
 }
 

@@ -33,6 +33,8 @@ export interface TransferContext {
   readonly onWarning: (message: string) => void;
   /** The transfer failed. */
   readonly onFailure: (object: WantedObject, error: Error) => void;
+  /** The object is complete, and verified. */
+  readonly onComplete: (object: WantedObject) => void;
   /** Nothing of the transfer is left but what is on the disk. */
   readonly onEnd: (transfer: Transfer) => void;
 }
@@ -310,6 +312,7 @@ export class Transfer implements ViewedTransfer {
       if ((await file.hash()) === oid) {
         this.#context.stored.publish(oid, file.fd, file.path);
         this.#isComplete = true;
+        this.#context.onComplete(this.object);
         this.#succeed();
         this.#state = 'ending';
         await this.#streams.stop();

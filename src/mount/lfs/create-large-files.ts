@@ -30,6 +30,9 @@ export function createLargeFiles(parts: LargeFilesParts): ServedLargeFiles {
     parts.log.warn('a large file could not be fetched; reading it again tries again', { path, oid, reason });
     for (const mount of mounts) mount.noteFailure(failure);
   });
+  parts.downloads.onArrived((object) => {
+    for (const mount of mounts) mount.noteArrival(object);
+  });
   const { downloads, globalAttributes, storePath, log } = parts;
   const served = (): PrunedMount[] =>
     [...mounts].map(({ lfs, server }) => ({ server, neededOids: (signal) => lfs.neededOids(signal) }));

@@ -8,6 +8,8 @@ import { createLfsLayer, type LfsLayer } from '../../layers/lfs-layer.ts';
 import type { TreeCache } from '../../layers/monorepo.ts';
 import type { LfsClientOptions } from '../../lfs/client/create-lfs-client.ts';
 import type { LfsDownloads, TransferFailure } from '../../lfs/download/lfs-downloads.ts';
+import { RecentFailures } from '../../lfs/download/recent-failures.ts';
+import type { LfsObject } from '../../lfs/lfs-object.ts';
 import type { PointerStore } from '../../lfs/pointer-store.ts';
 import { reasonOf } from '../../lfs/reason-of.ts';
 import type { LazyObjects } from '../../objects/lazy-objects.ts';
@@ -30,8 +32,10 @@ import { learnPointers } from './learn-pointers.ts';
 import { createLockService, type LockService } from './lock-service.ts';
 import type { ServedLfs } from './mount-lfs-parts.ts';
 import type { OwnLocksOf } from './own-locks.ts';
-import { RecentFailures } from './recent-failures.ts';
 import { transfersIn } from './transfers-in.ts';
+
+/** Failures that the status of a mount shows. */
+const MAX_FAILURES = 20;
 
 /** What all mounts share. */
 export interface SharedLfsParts {
@@ -70,7 +74,7 @@ export class MountedLfs implements MountedLargeFiles {
   readonly #tracker: AttributeTracker;
   readonly #smudging: LfsLayer | undefined;
   readonly #locks: LockService;
-  readonly #failures = new RecentFailures();
+  readonly #failures = new RecentFailures(MAX_FAILURES);
   readonly #closing = new AbortController();
   #learning: Promise<void> = Promise.resolve();
   #control: OverlayControl | undefined;
@@ -168,6 +172,11 @@ export class MountedLfs implements MountedLargeFiles {
     for (const here of transfersIn([failure], this.#mount.spec.path)) this.#failures.add(here);
   }
 
+  /** A large file has come. */
+  noteArrival({ oid, size }: LfsObject): void {
+    this.#failures.forget(oid, size);
+  }
+
   /** The pointer store was begun anew: learns in the background what the local store can tell. */
   learnPointers(): void {
     const { objects, pointers, downloads } = this.#shared;
@@ -239,8 +248,8 @@ export class MountedLfs implements MountedLargeFiles {
       downloads,
       client: (signal) => this.#server.client(signal),
       onOpened: (path, pointer) => pointers.notePath(spec.id, path, pointer),
-      onFailure: ({ oid, path }, error) => {
-        this.noteFailure({ oid, path, reason: reasonOf(error.message, path), atMs: Date.now() });
+      onFailure: ({ oid, size, path }, error) => {
+        this.noteFailure({ oid, size, path, reason: reasonOf(error.message, path), atMs: Date.now() });
       },
     });
   }

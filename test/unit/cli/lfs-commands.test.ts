@@ -9,6 +9,9 @@ import { holdRun, lfsReport, lockOf } from '../../support/fake-mount-lfs.ts';
 import { createHttpFixture, type HttpFixture } from '../http/http-fixture.ts';
 import { createSandbox, type Run, type Sandbox } from './run-scorpio.ts';
 
+/** Months count from 0. */
+const AT_MS = new Date(2026, 1, 3, 4, 5, 6).getTime();
+
 let sandbox: Sandbox;
 let http: HttpFixture;
 let mountpoint: string;
@@ -292,7 +295,15 @@ describe('status', () => {
         { ...file, change: 'modified', path: 'text.txt', isLfs: false, lockedBy: undefined },
       ],
       transfers: [{ oid: 'c'.repeat(64), path: 'assets/big', size: 2000, bytes: 1000, readers: 1 }],
-      failures: [{ oid: 'd'.repeat(64), path: 'lost.bin', reason: 'the server does not have it', atMs: 1 }],
+      failures: [
+        {
+          oid: 'd'.repeat(64),
+          size: 7,
+          path: 'lost.bin',
+          reason: 'the server does not have it',
+          atMs: AT_MS,
+        },
+      ],
     };
     const { code, stdout, stderr } = await within('assets', 'status');
     expect(code).toBe(0);
@@ -302,7 +313,7 @@ describe('status', () => {
         'modified  a.bin                  3 MB  aaaaaaaaaa -> bbbbbbbbbb  not uploaded   bob',
         'new       ../b.bin               3 MB  (hashing)                 not known      (locked)',
         'renamed   ../old.bin -> new.bin  3 MB  aaaaaaaaaa                uploaded',
-        'deleted   ../gone.bin            3 MB  aaaaaaaaaa',
+        'deleted   ../gone.bin            5 B   aaaaaaaaaa',
         'modified  ../text.txt            3 MB  aaaaaaaaaa -> bbbbbbbbbb  ordinary file',
         '',
       ].join('\n'),
@@ -312,7 +323,7 @@ describe('status', () => {
         'note: the LFS server at http://lfs.example refuses',
         '1 file not uploaded yet (scorpio lfs push)',
         'downloading big: 1 kB of 2 kB',
-        'could not be fetched: ../lost.bin: the server does not have it',
+        'could not be fetched: ../lost.bin: the server does not have it (2026-02-03 04:05:06)',
         '',
       ].join('\n'),
     );

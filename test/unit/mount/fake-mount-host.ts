@@ -120,7 +120,13 @@ export class FakeMountHost implements MountHost {
         activeFolders: ['models'],
         transfers: [],
         failures: [
-          { oid: 'f'.repeat(64), path: 'models/a.bin', reason: 'the server does not have it', atMs: 1 },
+          {
+            oid: 'f'.repeat(64),
+            size: 9,
+            path: 'models/a.bin',
+            reason: 'the server does not have it',
+            atMs: 1,
+          },
         ],
       },
     };

@@ -26,7 +26,7 @@ function report(done: string, { results }: Results, show: LfsTarget['show'], jso
   if (json) printJson({ results });
   for (const { path, lock, error } of results) {
     const name = printable(show(path));
-    if (error !== null) note(`error: ${name}: ${printable(error)}`);
+    if (error !== null) note(`error: ${name === '' ? '' : `${name}: `}${printable(error)}`);
     else if (!json) print(`${done} ${name}${lock === null ? '' : ` (id ${printable(lock.id)})`}`);
   }
   return results.some((result) => result.error !== null) ? ExitCode.internal : ExitCode.ok;

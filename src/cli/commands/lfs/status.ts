@@ -22,8 +22,14 @@ export interface StatusOptions extends MountOptions {
 
 const short = (oid: string | null): string => (oid === null ? '' : oid.slice(0, SHORT_OID));
 
-function objectOf({ change, old_oid: from, oid: to }: LfsFileJson): string {
-  if (change === 'deleted') return short(from);
+/** As `2026-02-03 04:05:06`, where the user is. */
+function localTime(ms: number): string {
+  return new Date(ms).toLocaleString('sv');
+}
+
+function objectOf({ change, lfs, old_oid: from, oid: to }: LfsFileJson): string {
+  // What is ordinary now is no object any more.
+  if (change === 'deleted' || (!lfs && to === null)) return short(from);
   if (from === null || from === to) return to === null ? '(hashing)' : short(to);
   return `${short(from)} -> ${to === null ? '(hashing)' : short(to)}`;
 }
@@ -43,7 +49,7 @@ export function describeFiles(
   const rows = files.map((file) => [
     file.change,
     printable(file.from === null ? show(file.path) : `${show(file.from)} -> ${show(file.path)}`),
-    formatByteSize(file.size),
+    formatByteSize(file.change === 'deleted' ? (file.old_size ?? 0) : file.size),
     objectOf(file),
     uploadedOf(file),
     file.locked_by === null ? '' : printable(file.locked_by === '' ? '(locked)' : file.locked_by),
@@ -65,8 +71,8 @@ function describe(status: LfsStatusJson, show: LfsTarget['show']): void {
   for (const { path, bytes, size } of transfers) {
     note(`downloading ${printable(show(path))}: ${formatByteSize(bytes)} of ${formatByteSize(size)}`);
   }
-  for (const { path, reason } of failures) {
-    note(`could not be fetched: ${printable(show(path))}: ${printable(reason)}`);
+  for (const { path, reason, at_epoch_ms: atMs } of failures) {
+    note(`could not be fetched: ${printable(show(path))}: ${printable(reason)} (${localTime(atMs)})`);
   }
 }
 

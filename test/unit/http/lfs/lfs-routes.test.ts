@@ -37,7 +37,7 @@ describe('status', () => {
         },
       ],
       hashing: 1,
-      failures: [{ oid: 'b'.repeat(64), path: 'c.bin', reason: 'gone', atMs: 7 }],
+      failures: [{ oid: 'b'.repeat(64), size: 9, path: 'c.bin', reason: 'gone', atMs: 7 }],
       transfers: [{ oid: 'c'.repeat(64), path: 'd.bin', size: 9, bytes: 4, readers: 2 }],
       activeFolders: ['assets'],
     };
