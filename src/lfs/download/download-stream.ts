@@ -74,6 +74,7 @@ export class DownloadStream {
   #writeError: Error | undefined;
   #receivingSinceMs = 0;
   #ignoresRange = false;
+  #signal: AbortSignal | undefined;
 
   /** Both are asked between two chunks. `isTaken`: somebody else brings what comes next, so this stream ends. */
   constructor(
@@ -118,6 +119,7 @@ export class DownloadStream {
    */
   async run(signal: AbortSignal): Promise<void> {
     const { object, file } = this.#source;
+    this.#signal = signal;
     const tries = { failures: 0, denied: 0 };
     for (;;) {
       const gap = file.gap(this.position, this.end);
@@ -222,7 +224,7 @@ export class DownloadStream {
         const chunks = this.#queue;
         this.#queue = [];
         this.#queuedBytes = 0;
-        const written = await this.#source.file.write(this.#queuePosition, chunks);
+        const written = await this.#source.file.write(this.#queuePosition, chunks, this.#signal);
         this.#receivedBytes += written;
         if (written > 0) this.#source.onBytes(written);
       }

@@ -19,6 +19,7 @@ import { inTime } from '../../util/in-time.ts';
 import { arrivingFilePath } from '../../util/large-file-paths.ts';
 import type { LfsObject } from '../lfs-object.ts';
 import type { LargeFileRoom } from './downloads-options.ts';
+import { findRoom } from './find-room.ts';
 import { PrefixHasher } from './prefix-hasher.ts';
 import { RangeMap } from './range-map.ts';
 import { formatRangeRecord, readRangeRecord } from './range-record.ts';
@@ -31,6 +32,8 @@ const SAVE_DELAY_MS = 300;
 /** A power cut costs so much, or what came in so long a time. */
 const SYNC_BYTES = 256 * 1024 * 1024;
 const SYNC_INTERVAL_MS = 30_000;
+/** With less, the next write would find the disk full again. */
+const LEAST_ROOM_BYTES = 2 * 1024 * 1024;
 /** What is left for syncing when nobody needs the file any more. */
 const LAST_SYNC_TIMEOUT_MS = 2000;
 
@@ -97,15 +100,18 @@ export class IncompleteObject {
     return this.#claimed.gap(start, end);
   }
 
-  /** Writes what of some chunks, one after the other, is not there yet; how many bytes that were. Rejects with ErrnoError. */
-  async write(position: number, chunks: readonly Uint8Array[]): Promise<number> {
+  /**
+   * Writes what of some chunks, one after the other, is not there yet; how many bytes that were. Rejects with ErrnoError.
+   * On a full disk it waits a while for room, unless the signal aborts.
+   */
+  async write(position: number, chunks: readonly Uint8Array[], signal?: AbortSignal): Promise<number> {
     const end = chunks.reduce((sum, { length }) => sum + length, position);
     let written = 0;
     for (let gap = this.gap(position, end); gap !== undefined; gap = this.gap(gap[1], end)) {
       const [from, to] = gap;
       this.#claimed.add(from, to);
       const pieces = to - from === end - position ? chunks : cut(chunks, from - position, to - position);
-      const writing = this.#writeAll(pieces, from);
+      const writing = this.#writeAll(pieces, from, signal);
       let at = from;
       for (const piece of pieces) {
         this.#hasher.feed(at, piece);
@@ -218,7 +224,11 @@ export class IncompleteObject {
     }
   }
 
-  async #writeAll(pieces: readonly Uint8Array[], position: number): Promise<void> {
+  async #writeAll(
+    pieces: readonly Uint8Array[],
+    position: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     let left = pieces;
     for (let at = position; left.length > 0;) {
       try {
@@ -226,7 +236,9 @@ export class IncompleteObject {
         at += bytesWritten;
         left = cut(left, bytesWritten);
       } catch (error) {
-        if (!isDiskFull(error) || this.#room?.makeRoom() !== true) throw toDiskError(error, this.path);
+        if (!isDiskFull(error)) throw toDiskError(error, this.path);
+        const wanted = { room: this.#room, directory: this.#folder, bytes: LEAST_ROOM_BYTES };
+        if (!(await findRoom(wanted, signal))) throw toDiskError(error, this.path);
       }
     }
   }

@@ -32,7 +32,7 @@ export interface TransferStreamsOptions {
   readonly wholes: PriorityLimiter;
   readonly windows: PriorityLimiter;
   /** Called before the whole is fetched; whether there is room for it. */
-  readonly makeFit: () => Promise<boolean>;
+  readonly makeFit: (signal: AbortSignal) => Promise<boolean>;
   /** Reads that wait now. */
   readonly waiting: () => Iterable<WaitingRange>;
   /** Called when a stream has ended, or may be needed. */
@@ -194,7 +194,7 @@ export class TransferStreams {
     const release = await (isSmall ? windows : wholes).acquire(main.priority, signal);
     main.isQueued = false;
     try {
-      if (!(await makeFit())) return;
+      if (!(await makeFit(signal))) return;
       while (!signal.aborted) {
         const gap = this.#nextGap();
         if (gap === undefined) {

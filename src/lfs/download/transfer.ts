@@ -1,6 +1,5 @@
 // The transfer of one large file, shared by all who read it and all who want it as a whole.
 import { setMaxListeners } from 'node:events';
-import { statfsSync } from 'node:fs';
 import { setImmediate as giveWay } from 'node:timers/promises';
 import { ErrnoError } from '../../util/errno.ts';
 import type { Priority, PriorityLimiter } from '../../util/priority-limiter.ts';
@@ -9,6 +8,7 @@ import { toLfsErrno } from '../lfs-errno.ts';
 import { LfsError } from '../lfs-error.ts';
 import type { WantedObject } from '../lfs-object.ts';
 import type { LargeFileRoom } from './downloads-options.ts';
+import { findRoom, freeBytes } from './find-room.ts';
 import { IncompleteObject } from './incomplete-object.ts';
 import type { TransferStatus } from './lfs-downloads.ts';
 import type { StoredObjects } from './stored-objects.ts';
@@ -237,7 +237,7 @@ export class Transfer implements ViewedTransfer {
       },
       wholes: this.#context.wholes,
       windows: this.#context.windows,
-      makeFit: () => this.#makeFit(),
+      makeFit: (signal) => this.#makeFit(signal),
       waiting: () => this.#waiters,
       onIdle: () => {
         if (this.#state === 'running') this.#streams.schedule(this.#wanted());
@@ -431,19 +431,19 @@ export class Transfer implements ViewedTransfer {
   }
 
   /** Makes room for what is missing; false: only ranges are fetched then. */
-  async #makeFit(): Promise<boolean> {
+  async #makeFit(signal: AbortSignal): Promise<boolean> {
     const { directory, room } = this.#context;
     const missing = this.size - this.#file.ranges.bytes;
     for (;;) {
-      const { bavail, bsize } = statfsSync(directory);
-      if (bavail * bsize >= missing) {
+      if (freeBytes(directory) >= missing) {
         this.#file.hashAhead();
         return true;
       }
       // In small steps: somebody may be waiting for this thread.
-      if (room?.makeRoom() !== true) break;
+      if (!(await findRoom({ room, directory, bytes: missing }, signal))) break;
       await giveWay();
     }
+    if (signal.aborted) return false;
     const error = new ErrnoError(
       'ENOSPC',
       `${this.object.path}: no space left for the ${missing} bytes that are missing of ${this.object.oid}; free space on the disk of ${directory}`,

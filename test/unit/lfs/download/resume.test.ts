@@ -275,16 +275,21 @@ describe.runIf(CAN_MOUNT_DISKS)('a full disk', () => {
     restart();
   });
 
-  test('is made room on by the store', async () => {
+  test.each([
+    ['at once', 0],
+    ['as soon as what was read last is closed', 2],
+  ])('is made room on by the store, %s', async (_when, refusals) => {
     const { content, object } = serve(6 * MEGABYTE);
     using disk = createSmallDisk(8 * MEGABYTE);
     disk.fill();
+    let asked = 0;
     const room = {
       stored: vi.fn(),
       used: vi.fn(),
       arrived: vi.fn(),
       removed: vi.fn(),
       makeRoom: () => {
+        if (asked++ < refusals) return false;
         disk.empty();
         return true;
       },
