@@ -1,9 +1,10 @@
 // Which folders of the monorepo were checked out with their large files: a record in `config_file`, of all mounts.
 import { mkdir, readFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, posix } from 'node:path';
 import { isTomlTable, parseToml, stringifyToml, type TomlTable } from '../../config/toml.ts';
 import { atomicWrite } from '../../util/atomic-write.ts';
 import { isWithin } from '../../util/path-within.ts';
+import { withoutSlashesAround } from '../../util/slashes.ts';
 import { describeError } from '../../util/system-error.ts';
 import { MountError } from '../mount-error.ts';
 
@@ -68,21 +69,26 @@ function foldersOf(document: TomlTable, file: string): readonly string[] {
       `${file} (config_file): lfs is not a list of tables; correct or remove it`,
     );
   }
-  const paths = (tables as unknown[]).flatMap((table) => {
-    const path = isTomlTable(table) ? table['path'] : undefined;
-    return typeof path === 'string' && path.startsWith('/') ? [path] : [];
-  });
+  const paths = (tables as unknown[]).flatMap((table) => pathOf(table) ?? []);
   return [...new Set(paths)].sort();
+}
+
+/** The folder of a table, which a person may have written; undefined where it is none. */
+function pathOf(table: unknown): string | undefined {
+  const path = isTomlTable(table) ? table['path'] : undefined;
+  if (typeof path !== 'string' || !path.startsWith('/') || path.includes('\0')) return undefined;
+  // Slashes too many, and `..`, which is nowhere a path of a mount.
+  return `/${withoutSlashesAround(posix.normalize(path))}`;
 }
 
 async function writeDocument(file: string, document: TomlTable, folders: readonly string[]): Promise<void> {
   const known = (document['lfs'] ?? []) as readonly unknown[];
   // Tables keep what else they say, and those that nobody here understands stay as they are.
   const kept = known.filter((table) => {
-    const path = isTomlTable(table) ? table['path'] : undefined;
-    return typeof path !== 'string' || !path.startsWith('/') || folders.includes(path);
+    const path = pathOf(table);
+    return path === undefined || folders.includes(path);
   });
-  const has = new Set(kept.map((table) => (isTomlTable(table) ? table['path'] : undefined)));
+  const has = new Set(kept.map(pathOf));
   const added = folders.filter((path) => !has.has(path)).map((path) => ({ path }));
   const lfs = [...kept, ...added];
   try {

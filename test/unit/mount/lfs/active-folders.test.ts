@@ -38,6 +38,17 @@ test('a folder takes those below it along, and its neighbours not', async () => 
   expect(await active.remove(['/'])).toEqual([]);
 });
 
+test('paths that a person wrote mean what a path means', async () => {
+  file = join(folder, 'config.toml');
+  const paths = ['/a/', '//b//c', '/d/../e/./f', '/../..', 'relative', ''];
+  writeFileSync(file, paths.map((path) => `[[lfs]]\npath = "${path}"\nnote = 1\n`).join(''));
+  const active = createActiveFolders(file);
+  expect(await active.list()).toEqual(['/', '/a', '/b/c', '/e/f']);
+  expect(await active.remove(['/b'])).toEqual(['/', '/a', '/e/f']);
+  const { lfs } = parseToml(readFileSync(file, 'utf8')) as { lfs: { path: string }[] };
+  expect(lfs.map(({ path }) => path)).toEqual(paths.filter((path) => path !== '//b//c'));
+});
+
 test('what else the file says is kept, also tables that nobody understands', async () => {
   const text =
     '[[works]]\npath = "/x"\nhash = "1"\n\n[[lfs]]\npath = "/a"\nsince = 2024-01-01\n\n[[lfs]]\nother = 1\n';
