@@ -7,6 +7,7 @@
 import type { CallContext } from '../fuse/filesystem.ts';
 import { ErrnoError } from '../util/errno.ts';
 import type { Awaitable } from '../util/types.ts';
+import { orAborted } from '../util/or-aborted.ts';
 
 /** Thrown to suspend an operation; caught by `attempt` alone. */
 class Pending extends Error {
@@ -62,10 +63,5 @@ async function resume<T>(ctx: CallContext, operation: () => T, first: Pending): 
 
 /** Waits for a promise, but no longer than the caller wants: then rejects with EINTR. */
 export function orInterrupted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = (): void => reject(new ErrnoError('EINTR'));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+  return orAborted(promise, signal, () => new ErrnoError('EINTR'));
 }

@@ -5,7 +5,7 @@ import { LfsError } from '../lfs-error.ts';
 import type { LfsObject, LfsOid } from '../lfs-object.ts';
 import { urlBelow } from './endpoint.ts';
 import { kindOfStatus, shownUrl } from './failures.ts';
-import { jsonOf } from './lfs-api.ts';
+import { isRecord, jsonOf } from './lfs-api.ts';
 import type { ApiReply } from './lfs-api.ts';
 import type { TransferAction } from './lfs-client.ts';
 
@@ -25,9 +25,6 @@ export interface BatchAnswer {
 
 /** Clocks of servers may be off by less without anybody caring. */
 const CLOCK_TOLERANCE_MS = 5_000;
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** How much the server's clock is ahead of the local one; milliseconds. Zero where it cannot be told. */
 function clockAheadMs(reply: ApiReply): number {

@@ -3,6 +3,7 @@ import { LfsError } from '../lfs-error.ts';
 import { linkAbort } from '../../util/abort-link.ts';
 import { shownUrl, abortedError } from './failures.ts';
 import type { Place } from './endpoint.ts';
+import { orAborted } from '../../util/or-aborted.ts';
 
 /** How long "there is none" is remembered, so that not each file that is opened asks all places anew. */
 const NOT_FOUND_MS = 30_000;
@@ -64,12 +65,7 @@ export function createServerFinder({ places, warn }: FinderOptions): ServerFinde
   async function othersLook(search: Promise<void>, signal: AbortSignal): Promise<void> {
     const link = linkAbort(signal);
     try {
-      const gaveUp = new Promise<never>((_resolve, reject) => {
-        const giveUp = (): void => reject(abortedError(signal, 'looking for the LFS server'));
-        if (link.signal.aborted) giveUp();
-        else link.signal.addEventListener('abort', giveUp, { once: true });
-      });
-      await Promise.race([search, gaveUp]);
+      await orAborted(search, link.signal, () => abortedError(signal, 'looking for the LFS server'));
     } catch (error) {
       // Who looked gave up: that is no answer for the others.
       const isOthers = error instanceof LfsError && error.kind === 'aborted' && !signal.aborted;

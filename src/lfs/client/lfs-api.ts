@@ -66,6 +66,11 @@ export function jsonOf(reply: ApiReply): unknown {
   }
 }
 
+/** Whether a value of a JSON text is an object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 /** The failure that a reply's status stands for. */
 export function replyFailure(reply: ApiReply, asked: Pick<HttpAsked, 'method' | 'url'>): LfsError {
   return statusFailure(reply.status, reply.headers, detailOf(reply.text, reply.headers), whatIsAsked(asked));

@@ -5,6 +5,7 @@ import type { LfsObject, LfsOid } from '../lfs-object.ts';
 import type { BatchRoute } from './batch.ts';
 import { abortedError } from './failures.ts';
 import type { TransferAction } from './lfs-client.ts';
+import { orAborted } from '../../util/or-aborted.ts';
 
 /** Calls within this time share a request. */
 const GATHER_MS = 2;
@@ -61,17 +62,6 @@ function questionAbout(object: LfsObject): Question {
   return { object, answer, resolve, reject };
 }
 
-/** A promise, but no longer than the signal lets it: rejects with LfsError (`aborted`) then. */
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, what: string): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise<T>((resolve, reject) => {
-    const giveUp = (): void => reject(abortedError(signal, what));
-    if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
-  });
-}
-
 /** Asks nothing yet. `closing` ends what is asked. */
 export function createLocator(batch: BatchRoute, closing: AbortSignal): Locator {
   return new BatchLocator(batch, closing);
@@ -107,7 +97,9 @@ class BatchLocator implements Locator {
     this.#pump(false);
     const whom = objects.length === 1 ? objects[0]?.oid : `${objects.length} objects`;
     const answered = Promise.all(asked).then(() => undefined);
-    await orAborted(answered, signal, `asking the LFS server about ${whom}`);
+    await orAborted(answered, signal, (aborted) =>
+      abortedError(aborted, `asking the LFS server about ${whom}`),
+    );
     return found;
   }
 

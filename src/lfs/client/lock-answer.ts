@@ -1,6 +1,6 @@
 // Answers of the locking API, with what servers get wrong put right.
 import { shownUrl, wrongAnswer } from './failures.ts';
-import { jsonOf } from './lfs-api.ts';
+import { isRecord, jsonOf } from './lfs-api.ts';
 import type { ApiReply } from './lfs-api.ts';
 import type { LfsLock } from './lfs-client.ts';
 
@@ -11,9 +11,6 @@ export interface LockPage {
   /** Undefined: it was the last page, as far as the server says. */
   readonly nextCursor: string | undefined;
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const textOf = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;

@@ -10,6 +10,7 @@ import { UpstreamError } from '../../upstream/upstream-error.ts';
 import type { Snapshot, Upstream } from '../../upstream/upstream.ts';
 import { atomicWrite } from '../../util/atomic-write.ts';
 import { isObjectId } from '../../util/git-hash.ts';
+import { orAborted } from '../../util/or-aborted.ts';
 
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
@@ -44,7 +45,7 @@ export function createAttributesAbove(parts: AttributesAboveParts): ReadAttribut
       reading = undefined;
       throw error;
     });
-    return signal === undefined ? reading : orAborted(reading, signal);
+    return orAborted(reading, signal, () => new UpstreamError('aborted', 'the caller gave up waiting'));
   };
 }
 
@@ -128,13 +129,4 @@ async function readRoot(file: string, commit: string): Promise<{ commit: string;
   } catch {
     return undefined;
   }
-}
-
-function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new UpstreamError('aborted', 'the caller gave up waiting'));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

@@ -16,6 +16,7 @@ import type { CommitBlob } from './mount-lfs.ts';
 import type { MountLfsParts } from './mount-lfs-parts.ts';
 import { selectedPaths } from './selection.ts';
 import type { UploadedObjects } from './uploaded-objects.ts';
+import { orAborted } from '../../util/or-aborted.ts';
 
 /** What it needs. */
 export interface CommitBlobParts extends Pick<MountLfsParts, 'server' | 'layer' | 'plain' | 'upperDir'> {
@@ -127,7 +128,7 @@ class Blobs implements CommitBlobs {
       this.#asking = asking;
     }
     asking.objects.set(object.oid, object);
-    await untilAborted(asking.answer, signal);
+    await orAborted(asking.answer, signal, ({ reason }) => reason as unknown);
   }
 
   /** Asks for what is collected until everybody had a turn. One caller that gives up must not end it for the others. */
@@ -141,20 +142,6 @@ class Blobs implements CommitBlobs {
       if (present.has(oid)) uploaded.add(client.url, oid);
       else uploaded.remove(client.url, oid);
     }
-  }
-}
-
-/** The same promise, for one who may give up. */
-async function untilAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  let giveUp: () => void = () => undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    giveUp = () => reject(signal.reason as Error);
-    signal.addEventListener('abort', giveUp, { once: true });
-  });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
   }
 }
 

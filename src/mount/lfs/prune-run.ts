@@ -87,23 +87,22 @@ async function findSpare(
   return spare;
 }
 
-/** The servers that can be asked. Rejects where there is none. */
+/** The servers that can be asked, by each mount: its URL is not known before. Rejects where there is none. */
 async function clientsOf(
   served: readonly PrunedMount[],
   tally: RunTally,
   signal: AbortSignal,
 ): Promise<LfsClient[]> {
-  const clients = new Map<string, LfsClient>();
+  const clients: LfsClient[] = [];
   for (const { server } of served) {
     try {
-      const client = await server.client(signal);
-      clients.set(client.url, client);
+      clients.push(await server.client(signal));
     } catch (error) {
       throwIfEnded(signal);
       tally.warn((error as Error).message);
     }
   }
-  if (clients.size > 0) return [...clients.values()];
+  if (clients.length > 0) return clients;
   throw new MountError(
     served.length === 0 ? 'invalid' : 'upstream',
     served.length === 0

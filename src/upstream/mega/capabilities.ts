@@ -3,6 +3,7 @@ import { UpstreamError } from '../upstream-error.ts';
 import type { UpstreamRequest } from '../upstream.ts';
 import { asEnvelope, asRecord } from './envelope.ts';
 import type { MegaHttp, MegaReply } from './mega-http.ts';
+import { orAborted } from '../../util/or-aborted.ts';
 
 /** Something that a server may offer beyond a plain Mega. */
 export type Feature =
@@ -110,7 +111,12 @@ export function createCapabilityDiscovery(http: MegaHttp): CapabilityDiscovery {
   function get(request?: UpstreamRequest): Promise<Capabilities> {
     if (known !== undefined && performance.now() < knownUntil) return Promise.resolve(known);
     asking ??= ask();
-    return untilAborted(asking, request?.signal);
+    // What many wait for goes on when one of them gives up.
+    return orAborted(
+      asking,
+      request?.signal,
+      ({ reason }) => new UpstreamError('aborted', 'the caller gave up', { cause: reason }),
+    );
   }
 
   return {
@@ -122,16 +128,4 @@ export function createCapabilityDiscovery(http: MegaHttp): CapabilityDiscovery {
       known = { ...known, features: new Set([...known.features].filter((other) => other !== feature)) };
     },
   };
-}
-
-/** What many wait for goes on when one of them gives up. */
-function untilAborted<T>(shared: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return shared;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void =>
-      reject(new UpstreamError('aborted', 'the caller gave up', { cause: signal.reason }));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    shared.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

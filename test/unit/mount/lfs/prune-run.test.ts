@@ -61,6 +61,17 @@ describe('prune', () => {
     expect(report.failures).toEqual([expect.objectContaining({ oid: oidOf(5) })]);
   });
 
+  test('asks the server of each mount, also where they are not known yet and look the same', async () => {
+    const downloads = storeOf(3);
+    const mounts = [mountOf([], has(1)), mountOf([], has(2))];
+    const prune = createPruneRun({ downloads, mounts: () => mounts, log });
+    expect(await prune({ dryRun: false, verifyRemote: true })(() => undefined, never)).toMatchObject({
+      filesDone: 2,
+      filesFailed: 1,
+    });
+    expect(downloads.left()).toEqual([3]);
+  });
+
   test('in a dry run says what would go, and touches nothing', async () => {
     const downloads = storeOf(3);
     const prune = createPruneRun({ downloads, mounts: () => [mountOf([2], has(1, 2, 3))], log });
