@@ -72,8 +72,8 @@ class StoreDownloads implements LfsDownloads {
     this.#tidying.unref();
   }
 
-  has(oid: LfsOid): boolean {
-    return this.#stored.has(checked(oid));
+  has(oid: LfsOid, size?: number): boolean {
+    return this.#stored.has(checked(oid), size);
   }
 
   openStored({ oid, size }: LfsObject): number | undefined {

@@ -34,8 +34,8 @@ export interface TransferFailure {
 
 /** The local store of large files, and what fetches into it. Rejects with LfsError, or ErrnoError for the local disk. */
 export interface LfsDownloads {
-  /** Whether the store has the complete object. */
-  has(oid: LfsOid): boolean;
+  /** Whether the store has the complete object; of that size, where one is given. */
+  has(oid: LfsOid, size?: number): boolean;
   /** A new read-only descriptor of the complete object if the store has it, of that size; the caller closes it. */
   openStored(object: LfsObject): number | undefined;
   /**

@@ -60,12 +60,13 @@ export class StoredObjects {
     this.#onWarning = onWarning;
   }
 
-  /** Whether there is an object that can be trusted as it is. */
-  has(oid: LfsOid): boolean {
+  /** Whether there is an object that can be trusted as it is; of that size, where one is given. */
+  has(oid: LfsOid, size?: number): boolean {
     const path = largeFilePath(this.#directory, oid);
     try {
       const stats = lstatSync(path, { throwIfNoEntry: false });
-      return stats?.isFile() === true && this.#isRightTag(stats.mtimeMs);
+      if (stats?.isFile() !== true || (size !== undefined && stats.size !== size)) return false;
+      return this.#isRightTag(stats.mtimeMs);
     } catch {
       // Whoever opens it meets the trouble.
       return false;

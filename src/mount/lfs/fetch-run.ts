@@ -1,7 +1,6 @@
 // One fetch of large files into the local store, ahead of need.
 import { LfsError } from '../../lfs/lfs-error.ts';
 import type { LfsClient } from '../../lfs/client/lfs-client.ts';
-import type { LfsOid } from '../../lfs/lfs-object.ts';
 import { formatByteSize } from '../../util/byte-size.ts';
 import { eachLimited } from '../../util/each-limited.ts';
 import { MountError } from '../mount-error.ts';
@@ -57,32 +56,38 @@ async function fetch(parts: FetchParts, paths: readonly string[], run: Run): Pro
   await onFound();
   tally.files = files.length + problems.length;
   for (const { path, reason } of problems) tally.fail(path, '', reason);
-  const missing = new Map<LfsOid, LargeFile[]>();
+  // Pointers of one object that do not agree about its size are told apart: one of them is wrong.
+  const missing = new Map<string, LargeFile[]>();
+  const room = parts.roomLeft();
   for (const file of files) {
-    if (parts.downloads.has(file.oid)) {
+    const key = `${file.oid} ${file.size}`;
+    if (parts.downloads.has(file.oid, file.size)) {
       note(parts, file);
       tally.done(true);
+    } else if (room !== undefined && file.size > room) {
+      tally.fail(shown(file.path), file.oid, tooLarge(file.size, room));
     } else {
-      missing.set(file.oid, [...(missing.get(file.oid) ?? []), file]);
+      missing.set(key, [...(missing.get(key) ?? []), file]);
     }
   }
   tally.totalBytes = [...missing.values()].reduce((sum, [first]) => sum + (first?.size ?? 0), 0);
   tally.isCounting = false;
   tally.changed();
   if (missing.size > 0) {
-    requireRoom(parts, tally.totalBytes);
+    requireRoom(room, tally.totalBytes);
     await fetchAll(parts, await parts.server.client(signal), [...missing.values()], run);
   }
   return tally.result();
 }
 
-function requireRoom({ roomLeft }: FetchParts, bytes: number): void {
-  const room = roomLeft();
-  if (room === undefined || bytes <= room) return;
-  throw new MountError(
-    'invalid',
+function requireRoom(room: number | undefined, bytes: number): void {
+  if (room !== undefined && bytes > room) throw new MountError('invalid', tooLarge(bytes, room));
+}
+
+function tooLarge(bytes: number, room: number): string {
+  return (
     `it takes ${formatByteSize(bytes)}, and the local store has room for ${formatByteSize(room)}; fetch less, ` +
-      'free some with scorpio lfs prune, or raise store_limit, or lower store_keep_free',
+    'free some with scorpio lfs prune, or raise store_limit, or lower store_keep_free'
   );
 }
 

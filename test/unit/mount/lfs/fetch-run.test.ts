@@ -96,6 +96,28 @@ describe('a fetch', () => {
     expect(await fetch(['dir/deep'])).toMatchObject({ filesDone: 2 });
   });
 
+  test('names a file that does not fit by itself, and fetches the others', async () => {
+    mount.room = A.length - 1;
+    const report = await fetch(['a.bin', 'dir/deep/c.bin']);
+    expect(report).toMatchObject({ files: 2, filesDone: 1, filesFailed: 1, totalBytes: C.length });
+    expect(report.failures).toEqual([
+      { path: 'a.bin', oid: lfsOid(A), reason: expect.stringContaining('it takes 200 kB, and') as string },
+    ]);
+  });
+
+  test('names a pointer that tells a wrong size, also where its object is stored', async () => {
+    await mount.dispose();
+    const wrong = lfsPointerTo(A).replace(/size \d+/u, 'size 7');
+    mount = await LargeMount.create({ 'a.bin': A }, { 'dir/liar.bin': wrong });
+    fs = mount.fs;
+    for (let round = 0; round < 2; round++) {
+      const report = await fetch();
+      expect(report).toMatchObject({ filesDone: 1, filesFailed: 1 });
+      expect(report.failures.map(({ path }) => path)).toEqual(['dir/liar.bin']);
+    }
+    expect(stored()).toEqual(['A']);
+  });
+
   test('ends when it is told to, and goes on from there', async () => {
     mount.proxy.inject({ kind: 'stall', afterBytes: 50_000 }, { path: lfsOid(A), method: 'GET' });
     const controller = new AbortController();
