@@ -129,7 +129,8 @@ class MountLockService implements LockService {
       if (!(await this.#options.hasFile(toLatin1(path), signal))) {
         throw new MountError('invalid', `the mount has no file ${path}; only files can be locked`);
       }
-      const lock = await server.locks.lock(this.#paths.toServer(path), { signal });
+      // Once asked for it is waited for, also when the caller goes: nobody would know then whose lock it is.
+      const lock = await server.locks.lock(this.#paths.toServer(path), { signal: this.#closing.signal });
       await this.#note(lock, server);
       return lock;
     });
@@ -233,6 +234,7 @@ class MountLockService implements LockService {
     const server = await this.#client(signal);
     const results = new Map<string, LfsLockResult>();
     await eachLimited(files, LOCKS_AT_ONCE, async (path) => {
+      signal.throwIfAborted();
       try {
         results.set(path, { path, lock: await task(path, server), error: undefined });
       } catch (error) {

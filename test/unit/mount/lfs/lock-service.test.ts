@@ -7,6 +7,7 @@ import { createLockService } from '../../../../src/mount/lfs/lock-service.ts';
 import type { LockService } from '../../../../src/mount/lfs/lock-service.ts';
 import { createOwnLocks } from '../../../../src/mount/lfs/own-locks.ts';
 import { createLogger } from '../../../../src/util/logger.ts';
+import { createFaultProxy } from '../../../support/fault-proxy.ts';
 import { createPlainLfs } from '../../../support/plain-lfs.ts';
 import type { PlainLfs } from '../../../support/plain-lfs.ts';
 import { makeTestFolder } from '../../../support/test-folder.ts';
@@ -184,6 +185,25 @@ test('a server that is away is told of once, and what was known of locks stays',
   await expect(service.locks({}, never)).rejects.toMatchObject({ kind: 'upstream' });
   expect(await service.locks({ isCached: true }, never)).toMatchObject([{ path: 'project/a.bin' }]);
   expect(logged.filter((line) => line.includes('not known'))).toHaveLength(1);
+});
+
+test('a lock that was asked for is ours although the caller went away, and no other is asked for', async () => {
+  const mega = await startMega();
+  const proxy = await createFaultProxy(mega.url);
+  cleanups.push(() => proxy.close());
+  const { service } = makeService(proxy.url);
+  await service.refresh();
+  proxy.inject({ kind: 'latency', ms: 300 }, { path: /\/locks$/u, method: 'POST' });
+  const leaving = new AbortController();
+  const paths = Array.from({ length: 8 }, (_, index) => `${index}.bin`);
+  const locking = service.lock(paths, leaving.signal).catch((error: unknown) => error);
+  await vi.waitFor(() => expect(proxy.count(/\/locks$/u, 'POST')).toBe(4), WAIT);
+  leaving.abort(new Error('the client went away'));
+  expect(await locking).toBeInstanceOf(Error);
+  await vi.waitFor(() => expect(pathsOnServer(mega)).toHaveLength(4), WAIT);
+  await service.refresh();
+  for (const path of paths.slice(0, 4)) expect(service.lockedBy(path)).toMatchObject({ isOurs: true });
+  expect(pathsOnServer(mega)).toHaveLength(4);
 });
 
 test('an answer that was asked for earlier, and comes later, changes nothing', async () => {
