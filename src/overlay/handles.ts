@@ -35,6 +35,13 @@ const SEEK_HOLE = 4;
 /** A copy inside the daemon is made in steps, so that others get their turn. Bytes. */
 const COPY_STEP_BYTES = 16 * 1024 * 1024;
 
+/** How long the kernel may not have heard of another content. Milliseconds. */
+const RENEWED_MS = 1000;
+const PAGE_BYTES = 4096;
+
+/** Where the last page of so many bytes ends. */
+const pagesOf = (size: number): number => Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
+
 interface FileHandle {
   readonly inode: Inode;
   readonly flags: number;
@@ -50,6 +57,8 @@ export class FileHandles {
   readonly #handles = new Map<number, FileHandle>();
   readonly #makeRoom: MakeRoom | undefined;
   #next = 1;
+  /** Files whose lower content became another one: the size of the one before, and when. */
+  #renewed: WeakMap<Inode, { readonly size: number; readonly atMs: number }> | undefined;
 
   constructor(core: OverlayCore, makeRoom: MakeRoom | undefined) {
     this.#core = core;
@@ -147,11 +156,29 @@ export class FileHandles {
 
   #readFrom(content: Content, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
     const ready = this.#contents.ready(content, position, target.length, ctx);
-    if (ready === undefined) return readAll(content.fd, target, position);
+    if (ready === undefined) {
+      const count = readAll(content.fd, target, position);
+      if (count < target.length && this.#renewed !== undefined) {
+        this.#requireNoEarlyEnd(content.inode, position + count, position + target.length);
+      }
+      return count;
+    }
     return this.#contents.during(content, async (fd) => {
       await ready;
       return readAll(fd, target, position);
     });
+  }
+
+  /**
+   * A kernel that did not hear yet of a smaller content asks by the size of the one before, and would show zeros for what
+   * is missing. What it was reading ahead it asks for again after an error, by the size that it knows then.
+   */
+  #requireNoEarlyEnd(inode: Inode, end: number, askedEnd: number): void {
+    const before = this.#renewed?.get(inode);
+    if (before === undefined || Date.now() - before.atMs > RENEWED_MS) return;
+    if (askedEnd > pagesOf(end) && askedEnd <= pagesOf(before.size)) {
+      throw new ErrnoError('EIO', 'the file became another one while it was read; open it again');
+    }
   }
 
   write(
@@ -381,7 +408,14 @@ export class FileHandles {
    */
   renew(inode: Inode): void {
     inode.version++;
-    if (inode.content !== undefined && inode.content.throughs === 0) this.#contents.drop(inode);
+    const { content } = inode;
+    if (content === undefined) return;
+    this.#renewed ??= new WeakMap();
+    const size = content.arriving?.size ?? fstatSync(content.fd).size;
+    const known = this.#renewed.get(inode);
+    const isRecent = known !== undefined && Date.now() - known.atMs <= RENEWED_MS;
+    this.#renewed.set(inode, { size: isRecent ? Math.max(size, known.size) : size, atMs: Date.now() });
+    if (content.throughs === 0) this.#contents.drop(inode);
   }
 
   /** The inode of an open file. */

@@ -15,12 +15,14 @@ const before = {
   'art/notes.txt': seedFile('notes'),
   'art/deep/layer.psd': seedFile('pointer to the layer'),
   'src/icon.psd': seedFile('pointer to the icon'),
+  'art/long.bin': seedFile('L'.repeat(20_000)),
 };
 const after = {
   'art/brush.psd': seedFile('the brush itself, which is larger than its pointer'),
   'art/notes.txt': seedFile('notes'),
   'art/deep/layer.psd': seedFile('small'),
   'src/icon.psd': seedFile('the icon itself'),
+  'art/long.bin': seedFile('short'),
 };
 
 let overlay: UpperOverlay;
@@ -101,6 +103,21 @@ test('a file that is open goes on with the new content', async () => {
   change();
   expect(await sizeOf('art/brush.psd')).toBe(50);
   expect((await fs.read(fh)).toString()).toBe('the brush itself, which is larger than its pointer');
+  fs.close(fh);
+});
+
+test('a read by the size of the larger content before is an error, not the new content and zeros', async () => {
+  const { fs } = overlay;
+  const fh = await fs.open('art/long.bin');
+  await fs.read(fh);
+  const { ino } = await fs.stat('art/long.bin');
+  isAfter = true;
+  overlay.control.lowerChanged('', ({ name }) => name === 'long.bin');
+  const reading = (length: number) =>
+    outcome(async () => fs.filesystem.read(ino, fh, Buffer.alloc(length), 0, fs.ctx));
+  expect(await reading(20_480)).toBe('EIO');
+  expect(await reading(4096)).not.toBe('EIO');
+  expect((await fs.stat('art/long.bin')).size).toBe(5);
   fs.close(fh);
 });
 
