@@ -56,6 +56,8 @@ export interface ContentHashes {
    * unless that is known. Rejects with LfsError: `invalid` when the file keeps changing, `aborted`; and as `open` throws.
    */
   hash(open: () => number, request?: HashRequest): Promise<HashedContent>;
+  /** What is known of this state turned out to be wrong. */
+  forget(identity: string): void;
   /** Gives up what is under way, and keeps what was learned. */
   close(): Promise<void>;
 }
@@ -107,6 +109,10 @@ class Hashes implements ContentHashes {
         throw new LfsError('invalid', 'it was written to all the time while it was hashed; try again later');
       }
     }
+  }
+
+  forget(identity: string): void {
+    this.#records.forget(identity);
   }
 
   async close(): Promise<void> {

@@ -15,6 +15,8 @@ export interface LineRecords {
   get(key: string): string | undefined;
   /** Written soon. Neither key nor value has white space. */
   set(key: string, value: string): void;
+  /** Until it is set again, or the file is read again. */
+  forget(key: string): void;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,7 @@ export function createLineRecords(file: string, options: LineRecordsOptions): Li
       unwritten.push(`${key} ${value}`);
       timer ??= setTimeout(() => void flush(), WRITE_DELAY_MS).unref();
     },
+    forget: (key) => void records.delete(key),
     close: flush,
   };
 }

@@ -32,6 +32,8 @@ export interface MountContent {
    * more; the caller closes it.
    */
   openAs(path: string, identity: string): number;
+  /** What was hashed as `identity` turned out to have another hash. */
+  distrust(identity: string): void;
   /** A descriptor of a file of the upper layer. Throws LfsError (`invalid`) when there is none any more. */
   open(path: string): number;
 }
@@ -73,6 +75,7 @@ export function createMountContent(upperDir: string, layer: Layer, hashes: Conte
   return {
     known,
     open,
+    distrust: (identity) => hashes.forget(identity),
     async object(change, request) {
       const { content, path } = change;
       if (content?.kind === 'ordinary') {

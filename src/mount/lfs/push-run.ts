@@ -221,6 +221,9 @@ class PushRun {
         // The server has a content that the file has no more, or could not be given it.
         if (isLast) tally.fail(shown(change.path), oid, 'it was changed again and again while it was pushed');
         else again.push(change);
+      } else if (isWrongHash(outcome) && file.identity !== undefined && !isLast) {
+        this.#parts.content.distrust(file.identity);
+        again.push(change);
       } else if (outcome instanceof LfsError) {
         tally.fail(shown(change.path), oid, outcome.message);
       } else {
@@ -284,6 +287,11 @@ class PushRun {
     const owner = lock.owner === '' ? 'somebody else' : lock.owner;
     this.#tally.warn(`${shown(path)} is locked by ${owner}: a commit of it may be refused`);
   }
+}
+
+/** Whether the bytes that were read are not those of the hash: the record of hashes may be damaged. */
+function isWrongHash(outcome: UploadOutcome | LfsError): boolean {
+  return outcome instanceof LfsError && outcome.kind === 'invalid' && outcome.status === undefined;
 }
 
 function isToPush({ isLfs, content }: LargeChange): boolean {

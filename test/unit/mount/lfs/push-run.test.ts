@@ -1,5 +1,6 @@
 // Pushing large files, and the blobs that a commit gets: no pointer without its object on the server.
-import { closeSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LfsError } from '../../../../src/lfs/lfs-error.ts';
 import type { CommitBlob, LfsProgress } from '../../../../src/mount/lfs/mount-lfs.ts';
@@ -215,6 +216,23 @@ describe('a push', () => {
     });
     await expect(blob('a.bin')).rejects.toThrow(/nobody is there/u);
     isAway = false;
+    expect(await blob('a.bin')).toBe(lfsPointerTo(NEW));
+  });
+
+  test('is not misled by a damaged record of hashes', async () => {
+    await fs.writeFile('a.bin', NEW);
+    await mount.status();
+    await mount.close();
+    const record = join(mount.folder, 'state', 'hashes');
+    writeFileSync(record, readFileSync(record, 'utf8').replaceAll(lfsOid(NEW), lfsOid(OTHER)));
+    await mount.open();
+    fs = mount.fs;
+    expect((await mount.status())['a.bin']).toMatchObject({ oid: lfsOid(OTHER) });
+    expect(await push()).toMatchObject({ filesDone: 1, filesFailed: 0, failures: [] });
+    expect([isOnServer(NEW), isOnServer(OTHER)]).toEqual([true, false]);
+    await mount.restart();
+    fs = mount.fs;
+    expect((await mount.status())['a.bin']).toMatchObject({ oid: lfsOid(NEW), isUploaded: true });
     expect(await blob('a.bin')).toBe(lfsPointerTo(NEW));
   });
 
