@@ -19,6 +19,7 @@ import { PROVEN_TAG, readBootTag } from '../../util/boot-tag.ts';
 import { toDiskError } from '../../util/disk-error.ts';
 import { codeOf } from '../../util/disk-full.ts';
 import { takeLease } from '../../util/file-lease.ts';
+import { inTime } from '../../util/in-time.ts';
 import { largeFilePath } from '../../util/large-file-paths.ts';
 import { SingleFlight } from '../../util/single-flight.ts';
 import type { Awaitable } from '../../util/types.ts';
@@ -31,6 +32,8 @@ const fdatasync = promisify(fdatasyncCallback);
 
 /** Complete objects are read-only: whoever shares the folder must not write into them. */
 const OBJECT_MODE = 0o444;
+/** How long the end of this process waits for the disk. */
+const LAST_SYNC_TIMEOUT_MS = 2000;
 
 /** What tells a file that was verified. */
 interface VerifiedFile {
@@ -153,10 +156,12 @@ export class StoredObjects {
     }
   }
 
-  /** Resolves when nothing is written any more. */
+  /** Resolves when nothing is written any more; the disk may still be syncing. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all([this.#syncing, this.#verifying.close()]);
+    const syncing = this.#syncing ?? Promise.resolve();
+    // What is not synced is verified at its next open.
+    await Promise.all([inTime(syncing, LAST_SYNC_TIMEOUT_MS), this.#verifying.close()]);
   }
 
   #openAny(oid: LfsOid): number | undefined {
