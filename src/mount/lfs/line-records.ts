@@ -92,7 +92,9 @@ export function createLineRecords(file: string, options: LineRecordsOptions): Li
       unwritten.push(`${key} ${value}`);
       timer ??= setTimeout(() => void flush(), WRITE_DELAY_MS).unref();
     },
-    forget: (key) => void records.delete(key),
+    forget(key) {
+      records.delete(key);
+    },
     close: flush,
   };
 }
