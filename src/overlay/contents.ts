@@ -67,6 +67,8 @@ interface OpenedContent {
 /** The open contents of one overlay. */
 export class Contents {
   readonly #core: OverlayCore;
+  /** Called when bytes that were read of an inode turn out to be wrong. */
+  onSpoiled: (inode: Inode) => void = () => undefined;
   readonly #open = new Set<Content>();
   #clock = 0;
   /** The clock when idle files were last looked for. */
@@ -105,7 +107,12 @@ export class Contents {
       }
       this.#checkSize(inode, opened);
       const content = this.#keep(inode, opened, false);
-      if (isArriving) fetched.onDiscarded(() => this.#discard(content, fetched));
+      if (isArriving) {
+        fetched.onDiscarded(() => {
+          this.onSpoiled(inode);
+          this.#discard(content, fetched);
+        });
+      }
       return content;
     });
   }

@@ -27,6 +27,7 @@ import { attempt, need } from './pending.ts';
 import { allowWrite, checkWrite, checkWriteOnce } from './policy.ts';
 import { clearSetId } from './set-id.ts';
 import { partFromReaders, requireUnchanged } from './split.ts';
+import { SpoiledReads } from './spoiled-reads.ts';
 
 const { O_RDONLY, O_RDWR, O_APPEND, O_TRUNC, O_CREAT, O_EXCL, O_SYNC, O_DSYNC } = {
   ...constants,
@@ -53,6 +54,7 @@ interface FileHandle {
 export class FileHandles {
   readonly #core: OverlayCore;
   readonly #contents: Contents;
+  readonly #spoiled = new SpoiledReads();
   readonly #policy: OpenPolicy;
   readonly #handles = new Map<number, FileHandle>();
   readonly #makeRoom: MakeRoom | undefined;
@@ -65,6 +67,7 @@ export class FileHandles {
     this.#makeRoom = makeRoom;
     this.#contents = new Contents(core);
     this.#policy = new OpenPolicy(core.notifier);
+    this.#contents.onSpoiled = (inode) => this.#spoiled.spoil(inode.ino, this.#handlesOf(inode));
     core.inodes.watch = {
       dropped: (inode) => this.#contents.drop(inode),
       // Whatever was open of an inode that the kernel forgets was closed, also where it does not say so any more.
@@ -147,6 +150,7 @@ export class FileHandles {
   }
 
   read(ino: number, fh: number, target: Uint8Array, position: number, ctx: CallContext): Awaitable<number> {
+    this.#spoiled.check(ino, fh);
     const content = this.#contents.readable(this.#inode(ino, fh), ctx);
     // Not with `chain`, which would make a function for each call.
     if (content instanceof Promise)
@@ -279,7 +283,10 @@ export class FileHandles {
     ctx: CallContext,
   ): Awaitable<number> {
     // Both are asked for after each wait, see `write`.
-    const from = (): Inode => this.#inode(source.ino, source.fh);
+    const from = (): Inode => {
+      this.#spoiled.check(source.ino, source.fh);
+      return this.#inode(source.ino, source.fh);
+    };
     const prepared = attempt(ctx, () => {
       from();
       this.#contents.writable(this.#writing(target.ino, target.fh, ctx), ctx);
@@ -380,6 +387,7 @@ export class FileHandles {
 
   #end(fh: number, { inode, flags, through }: FileHandle): void {
     this.#handles.delete(fh);
+    this.#spoiled.released(fh);
     inode.handles--;
     if (through === undefined) return;
     this.#policy.countThrough(-1);
@@ -394,6 +402,10 @@ export class FileHandles {
 
   #releaseAll(inode: Inode): void {
     for (const [fh, handle] of this.#handles) if (handle.inode === inode) this.#end(fh, handle);
+  }
+
+  #handlesOf(inode: Inode): number[] {
+    return [...this.#handles].flatMap(([fh, handle]) => (handle.inode === inode ? [fh] : []));
   }
 
   #get(fh: number): FileHandle {

@@ -1,9 +1,9 @@
 // Large files in a mount: what is shown, what is read, what is fetched for that, and what is said when it fails.
-import { readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { lfsOid, lfsPointer, noise, storeLfsObject } from '../support/lfs-repository.ts';
+import { lfsObjectPath, lfsOid, lfsPointer, noise, storeLfsObject } from '../support/lfs-repository.ts';
 import { shell } from '../support/run-program.ts';
 import { useServedStage } from '../support/served-stage.ts';
 import type { Stage } from '../support/stage.ts';
@@ -162,6 +162,29 @@ describe('what is read', () => {
     const expected = Buffer.from(MEDIUM);
     expected.write('XYZ', 1000);
     expect(await hashOf('medium.bin')).toBe(lfsOid(expected));
+  });
+});
+
+describe('wrong bytes', () => {
+  test.each<[string, Record<string, string>]>([
+    ['a file that comes as a whole', {}],
+    ['ranges', { lfs_ranges_above: '1MiB' }],
+  ])('never end well for who reads all of them: %s', async (_what, keys) => {
+    const damaged = Buffer.from(BIG);
+    damaged.writeUInt8(damaged.readUInt8(BIG.length - 1000) ^ 0xff, BIG.length - 1000);
+    const stored = lfsObjectPath(join(served.repository.path, 'lfs'), lfsOid(BIG));
+    chmodSync(stored, 0o644);
+    writeFileSync(stored, damaged);
+    await mount(keys);
+    for (let round = 0; round < 4; round++) {
+      expect(await inMount('cp big.bin ../copy 2>/dev/null || echo failed')).toBe('failed');
+      expect(await inMount('sha256sum big.bin 2>/dev/null || echo failed')).toBe('failed');
+    }
+    writeFileSync(stored, BIG);
+    await vi.waitFor(async () => expect(await hashOf('big.bin')).toBe(lfsOid(BIG)), {
+      timeout: 30_000,
+      interval: 500,
+    });
   });
 });
 

@@ -173,7 +173,9 @@ export class Transfer implements ViewedTransfer {
 
   isServable(start: number, end: number): boolean {
     if (this.#isComplete) return true;
-    if (this.size <= SMALL_OBJECT_BYTES || this.#isWrong || !this.#file.ranges.has(start, end)) return false;
+    // What comes last waits for the hash of all: nobody has read everything before that is right.
+    if (this.size <= SMALL_OBJECT_BYTES || this.#isWrong || this.#file.isComplete) return false;
+    if (!this.#file.ranges.has(start, end)) return false;
     this.#wasServed = true;
     return true;
   }

@@ -156,8 +156,26 @@ describe('reading', () => {
     expect(await outcome(() => read(0, 10, fh))).toBe('EIO');
     arrival.mend();
     arrival.complete();
-    expectBytes(await read(0, 10, fh), content.subarray(0, 10));
+    // Whoever has wrong bytes must not go on with right ones, and end well.
+    expect(await outcome(() => read(20, 10, fh))).toBe('EIO');
+    const { fh: again } = await filesystem.open(ino, O_RDONLY, ctx);
+    expectBytes(await read(0, 10, again), content.subarray(0, 10));
+    filesystem.release(again);
     filesystem.release(fh);
+  });
+
+  test('where nobody knows who has read wrong bytes, reads fail for a while', async () => {
+    await inoOf();
+    arrival.arrive();
+    await read(0, 10);
+    arrival.discard();
+    arrival.mend();
+    arrival.complete();
+    expect(await outcome(() => read(20, 10))).toBe('EIO');
+    const later = Date.now() + 3000;
+    vi.spyOn(Date, 'now').mockReturnValue(later);
+    expectBytes(await read(20, 10), content.subarray(20, 30));
+    vi.restoreAllMocks();
   });
 
   test('an open that is refused fails as the layer says', async () => {

@@ -195,6 +195,22 @@ describe('wrong bytes', () => {
     expect(discarded).toHaveBeenCalledTimes(1);
   });
 
+  test.each([10, 2 * MEGABYTE, 4 * MEGABYTE - 1])(
+    'are never all that a reader gets: the last of them wait for the hash (byte %i)',
+    async (at) => {
+      for (let round = 0; round < 5; round++) {
+        const { object } = serve(4 * MEGABYTE, 100 * at + round);
+        proxy.inject({ kind: 'corrupt', at }, { ...data, times: 1 });
+        const view = await openView(object);
+        const parts = Array.from({ length: 32 }, (_, nth) => read(view, nth * 131_072, 131_072));
+        const outcomes = await Promise.allSettled(parts);
+        expect(outcomes.filter(({ status }) => status === 'rejected')).not.toEqual([]);
+        view.close();
+        await vi.waitFor(() => expect(isStored(object)).toBe(true), { timeout: 10_000 });
+      }
+    },
+  );
+
   test('are not in the way of whoever opens the object while they are thrown away', async () => {
     const { content, object } = serve(4 * MEGABYTE);
     proxy.inject({ kind: 'corrupt', at: 3_000_000 }, { ...data, times: 1 });
