@@ -24,7 +24,7 @@ export type FetchParts = LargeFilesParts &
 
 /**
  * The run. What has come is kept when it ends early, and the next one goes on from there. `onFound` is called when it is
- * clear that the paths are there, before anything large is fetched.
+ * clear that the paths are there and that what they need has room, before anything large is fetched.
  */
 export function createFetchRun(
   parts: FetchParts,
@@ -53,7 +53,6 @@ async function fetch(parts: FetchParts, paths: readonly string[], run: Run): Pro
     tally.changed();
   };
   const { files, problems } = await findLargeFiles(parts, paths, onCount, signal);
-  await onFound();
   tally.files = files.length + problems.length;
   for (const { path, reason } of problems) tally.fail(path, '', reason);
   // Pointers of one object that do not agree about its size are told apart: one of them is wrong.
@@ -73,8 +72,9 @@ async function fetch(parts: FetchParts, paths: readonly string[], run: Run): Pro
   tally.totalBytes = [...missing.values()].reduce((sum, [first]) => sum + (first?.size ?? 0), 0);
   tally.isCounting = false;
   tally.changed();
+  if (missing.size > 0) requireRoom(room, tally.totalBytes);
+  await onFound();
   if (missing.size > 0) {
-    requireRoom(room, tally.totalBytes);
     await fetchAll(parts, await parts.server.client(signal), [...missing.values()], run);
   }
   return tally.result();

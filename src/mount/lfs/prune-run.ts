@@ -44,10 +44,12 @@ async function prune(
   const spare = await findSpare(downloads, served, tally, signal);
   const clients = verifyRemote && spare.length > 0 ? await clientsOf(served, tally, signal) : [];
   let freedBytes = 0;
+  let used = 0;
   const remove = (object: LfsObject): void => {
     if (!dryRun && downloads.remove([object.oid]).length === 0) {
       // Opened, or removed by somebody else, in the meantime.
       tally.files--;
+      used++;
       return tally.changed();
     }
     freedBytes += object.size;
@@ -58,10 +60,12 @@ async function prune(
     const batch = spare.slice(from, from + BATCH_OBJECTS);
     const confirmed = verifyRemote ? await confirm(clients, batch, tally, signal) : undefined;
     for (const object of batch) {
-      if (confirmed === undefined || confirmed.has(object.oid)) remove(object);
+      // Nobody keeps what has no bytes.
+      if (confirmed === undefined || object.size === 0 || confirmed.has(object.oid)) remove(object);
       else tally.fail('', object.oid, 'no server confirms that it has it, so it stays');
     }
   }
+  if (used > 0) tally.warn(`in use, and so still there: ${used} of them; close them, or wait some seconds`);
   log.info('pruned large files', { files: tally.filesDone, bytes: freedBytes, dryRun });
   return { ...tally.result(), freedBytes };
 }

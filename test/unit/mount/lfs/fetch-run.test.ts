@@ -88,11 +88,11 @@ describe('a fetch', () => {
 
   test('that does not fit is refused before anything is fetched', async () => {
     mount.room = A.length + B.length;
-    await expect(fetch()).rejects.toMatchObject({
+    await expect(fetch([], true)).rejects.toMatchObject({
       kind: 'invalid',
       message: expect.stringMatching(/it takes 450 kB, and the local store has room for 350 kB/u) as string,
     });
-    expect(stored()).toEqual([]);
+    expect([stored(), mount.lfs.activeFolders]).toEqual([[], []]);
     expect(await fetch(['dir/deep'])).toMatchObject({ filesDone: 2 });
   });
 

@@ -59,6 +59,7 @@ describe('prune', () => {
     expect(downloads.left()).toEqual([1, 2, 5, 6]);
     expect(report).toMatchObject({ files: 3, filesDone: 2, filesFailed: 1, freedBytes: 7 });
     expect(report.failures).toEqual([expect.objectContaining({ oid: oidOf(5) })]);
+    expect(report.warnings).toEqual([expect.stringContaining('in use')]);
   });
 
   test('asks the server of each mount, also where they are not known yet and look the same', async () => {
