@@ -1,4 +1,5 @@
 // The rules of a mount's folders, found on the way down from its root, and kept while nothing changes.
+import { closeSync, fstatSync } from 'node:fs';
 import { parentPath, isBelow } from '../../layers/depth-first.ts';
 import type { Layer, LayerEntry, LayerRequest } from '../../layers/layer.ts';
 import { isFolderMode } from '../../layers/tree-table.ts';
@@ -154,6 +155,17 @@ export class AttributeFolders {
     this.#before ??= this.#known;
     this.#known = new Known();
     this.#changed();
+  }
+
+  /** Whether the user's attribute file of that name in a folder of the mount is there, and empty. */
+  isEmpty(folder: string, name: string): boolean {
+    const fd = this.#upper.open(folder === '' ? [name] : [...folder.split('/'), name]);
+    if (fd === undefined) return false;
+    try {
+      return fstatSync(fd).size === 0;
+    } finally {
+      closeSync(fd);
+    }
   }
 
   /** A folder of the mount moved, or is gone. */

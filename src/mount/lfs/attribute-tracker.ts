@@ -18,12 +18,16 @@ import type { MergedAttributes } from './mount-lfs-parts.ts';
 /** Telling the overlay of changes may take this long in a row, then a share of the time: the rest belongs to others. */
 const TELLING_MS_MAX = 500;
 const TELLING_SHARE = 0.2;
+/** Editors empty a file before they write it: for so long one that is empty does not count as a change. Milliseconds. */
+const EMPTIED_MS = 100;
 /** Folders whose new rules are found at once; of more, the root's alone. */
 const FOLDERS_MAX = 16;
 
 /** What a tracker is made of. */
 export interface AttributeTrackerParts extends AttributeFoldersParts {
   readonly global: GlobalAttributes;
+  /** How long a file that was emptied may stay so before it counts, in milliseconds; default 100. */
+  readonly emptiedMs?: number;
 }
 
 /** Attributes of one mount. */
@@ -61,6 +65,8 @@ class Tracker implements AttributeTracker {
   /** Folders of the mount whose attribute files changed and of which the overlay was not told. */
   #untold = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  /** Folders in which an attribute file is empty just now. */
+  readonly #emptied = new Map<string, NodeJS.Timeout>();
   /** What was spent on telling, beyond its share until `#countedAt`; milliseconds. */
   #spentMs = 0;
   #countedAt = 0;
@@ -77,7 +83,9 @@ class Tracker implements AttributeTracker {
     this.listener = {
       names: new Set([GITATTRIBUTES, LIBRA_ATTRIBUTES]),
       fileChanged: (folder, name) => {
-        if (name === GITATTRIBUTES || folder === '') this.#changed(folder);
+        if (name !== GITATTRIBUTES && folder !== '') return;
+        if (this.#folders.isEmpty(folder, name)) this.#changedSoon(folder);
+        else this.#changed(folder);
       },
       folderChanged: (path) => {
         if (this.#folders.hasEditsBelow(path)) this.#changed(path);
@@ -105,11 +113,22 @@ class Tracker implements AttributeTracker {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    for (const timer of this.#emptied.values()) clearTimeout(timer);
     this.#stopListening();
     this.#folders.close();
   }
 
+  /** Large files must not read as pointers for the moment between emptying a file and writing it. */
+  #changedSoon(folder: string): void {
+    const { emptiedMs = EMPTIED_MS } = this.#parts;
+    if (this.#isClosed || emptiedMs === 0) return this.#changed(folder);
+    if (this.#emptied.has(folder)) return;
+    this.#emptied.set(folder, setTimeout(() => this.#changed(folder), emptiedMs).unref());
+  }
+
   #changed(folder: string): void {
+    clearTimeout(this.#emptied.get(folder));
+    this.#emptied.delete(folder);
     if (this.#isClosed) return;
     this.#folders.edited(folder);
     this.#untold.add(folder);

@@ -65,6 +65,31 @@ test('a changed file counts before the write returns, and tells of the files tha
   expect(stage.told[0]?.concerned).not.toContain('large.bin');
 });
 
+test('a file that is emptied and written again never counts as empty, and one that stays empty does', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    open(TREE, { emptiedMs: 100 });
+    const { fs } = stage.overlay;
+    expect(await stage.isLower('sub/b.bin')).toBe(true);
+    const isKnown = (name: string): boolean | undefined =>
+      stage.tracker.source.knownRules('')?.of(name).isLfs;
+    await fs.setattr('.gitattributes', { size: 0 });
+    expect([isKnown('x.bin'), stage.told]).toEqual([true, []]);
+    const fh = await fs.open('.gitattributes', 1);
+    await fs.write(fh, '*.dat filter=lfs\n');
+    fs.close(fh);
+    expect([isKnown('x.bin'), isKnown('x.dat'), stage.told.length]).toEqual([false, true, 1]);
+    vi.advanceTimersByTime(1000);
+    expect(stage.told.length).toBe(1);
+    await fs.setattr('.gitattributes', { size: 0 });
+    expect(isKnown('x.dat')).toBe(true);
+    vi.advanceTimersByTime(100);
+    expect([isKnown('x.dat'), stage.told.length]).toEqual([false, 2]);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test('files that read as before are not told of', async () => {
   open(TREE);
   for (const folder of ['', 'sub', 'sub/deep', 'other']) await stage.tracker.source.rules(folder);

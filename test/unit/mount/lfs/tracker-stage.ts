@@ -24,6 +24,8 @@ export interface TrackerStageOptions {
   readonly plain?: (layer: Layer) => Layer;
   /** The layer answers later, at random. */
   readonly delaySeed?: number;
+  /** Default 0: what is emptied counts at once. */
+  readonly emptiedMs?: number;
 }
 
 /** No patterns for all mounts. */
@@ -83,13 +85,14 @@ export class TrackerStage {
 
   /** One more tracker of the same mount, which hears of nothing. */
   another(): AttributeTracker {
-    const { plain, rootPath = '', above = async () => [], global = NO_GLOBAL } = this.#options;
+    const { plain, rootPath = '', above = async () => [], global = NO_GLOBAL, emptiedMs = 0 } = this.#options;
     return createAttributeTracker({
       plain: plain?.(this.#layer) ?? this.#layer,
       upperDir: this.overlay.upper(),
       rootPath,
       above,
       global,
+      emptiedMs,
       onWarning: (message) => this.warnings.push(message),
     });
   }
