@@ -23,9 +23,9 @@ export interface FilePolicy {
   isReadOnly(file: PolicyFile): boolean;
   /** Throws ErrnoError (EACCES, EROFS, EPERM) where a file that exists must not be opened for writing, or emptied. */
   checkWrite(file: PolicyFile): void;
-  /** Names of the extended attributes that are made up for the file (`user.scorpio.*`); they cannot be set. */
+  /** Names of the extended attributes that listxattr(2) shows of those that are made up (`user.scorpio.*`). */
   xattrNames(file: PolicyFile): readonly string[];
-  /** Value of one of them, or undefined. */
+  /** Value of an attribute that is made up, listed or not, or undefined. They cannot be set or removed. */
   xattr(file: PolicyFile, name: string): Buffer | undefined;
 }
 

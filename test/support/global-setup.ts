@@ -14,7 +14,7 @@ import { RUN_VARIABLE } from './test-folder.ts';
 
 const PROJECT = resolve(import.meta.dirname, '../..');
 const BUILD_TIMEOUT_MS = 120_000;
-const DEFAULT_DEADLINE_S = 900;
+const DEFAULT_DEADLINE_S = 1800;
 
 let watchdog: NodeJS.Timeout | undefined;
 

@@ -142,7 +142,7 @@ export class DownloadStream {
         // What the server says of the object itself, not of an action that may have expired, is final.
         const isFinal = isLocated ? tries.denied >= MAX_DENIED_TRIES : DENIED.has(error.kind);
         const isHopeless = !PASSING.has(error.kind) && !DENIED.has(error.kind);
-        if (isFinal || isHopeless || tries.failures >= this.#mostTries()) throw error;
+        if (isFinal || isHopeless || tries.failures >= this.#mostTries(error.kind)) throw error;
         if ((error.retryAfterMs ?? 0) > MAX_RETRY_AFTER_MS) throw error;
         const pauseMs = error.retryAfterMs ?? backoffMs(tries.failures, FIRST_BACKOFF_MS);
         await delay(pauseMs, undefined, { signal });
@@ -150,8 +150,8 @@ export class DownloadStream {
     }
   }
 
-  #mostTries(): number {
-    return this.#receivedBytes > 0 ? MAX_TRIES_UNDER_WAY : MAX_TRIES;
+  #mostTries(kind: LfsErrorKind): number {
+    return this.#receivedBytes > 0 && kind !== 'server' ? MAX_TRIES_UNDER_WAY : MAX_TRIES;
   }
 
   async #attempt(

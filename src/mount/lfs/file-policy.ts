@@ -92,12 +92,9 @@ class LfsFilePolicy implements FilePolicy {
     this.#object(file, lockable, text, 'lfs_lockable');
   }
 
-  xattrNames(file: PolicyFile): readonly string[] {
-    const names = [STATE];
-    if (file.lower !== undefined) names.push(OID);
-    if (this.#contentObject(file) !== undefined) names.push(LFS_OID, LFS_SIZE);
-    if (this.#holderOf(file) !== undefined) names.push(LOCK_OWNER);
-    return names;
+  /** None is listed: cp -a, rsync -X and tar would try to copy what cannot be set. */
+  xattrNames(): readonly string[] {
+    return [];
   }
 
   xattr(file: PolicyFile, name: string): Buffer | undefined {
